@@ -1,1 +1,23 @@
-//! Placeholder of the crate's border; see ARCHITECTURE.md.
+//! A durable log of opaque entries.
+//!
+//! The crate knows no queues, no messages and no protocol. It keeps numbered byte strings in order, says when they
+//! are durable, and gives them back: as a replay after a restart, or one by one in any order.
+//!
+//! - [`Journal`], [`Writer`] and [`Reader`] are the contract; their comments are the specification.
+//! - [`MemoryJournal`] keeps it in memory, step by step, with faults on demand. It is for tests and simulation.
+//!
+//! Nothing here is asynchronous. Engines that need threads bring their own, and report through [`Writer::watch`].
+
+mod contract;
+mod error;
+mod log_name;
+mod memory;
+mod position;
+
+pub use contract::{
+    Claim, Description, Entry, InFlight, Journal, ReadDone, Reader, SegmentInfo, State, Wake, Writer,
+};
+pub use error::{BodyError, ClaimError, DestroyError, LostReason, ReadError};
+pub use log_name::{LogName, LogNameError};
+pub use memory::MemoryJournal;
+pub use position::{Cursor, CursorError, Epoch, Lsn};
