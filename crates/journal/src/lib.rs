@@ -6,6 +6,8 @@
 //! - [`Journal`], [`Writer`] and [`Reader`] are the contract; their comments are the specification.
 //! - [`MemoryJournal`] keeps it in memory, step by step, with faults on demand. It is for tests and simulation.
 //!
+//! - [`storage`] is the file layer, with a real one and one in memory that can lose power.
+//!
 //! Nothing here is asynchronous. Engines that need threads bring their own, and report through [`Writer::watch`].
 
 mod contract;
@@ -13,6 +15,7 @@ mod error;
 mod log_name;
 mod memory;
 mod position;
+pub mod storage;
 
 pub use contract::{
     Claim, Description, Entry, InFlight, Journal, ReadDone, Reader, SegmentInfo, State, Wake, Writer,
