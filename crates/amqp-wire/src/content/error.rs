@@ -1,0 +1,29 @@
+//! What can be wrong with a content header.
+
+use field_table::TableError;
+
+/// The payload of a header frame does not parse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ContentError {
+    /// The payload ends before the property flags.
+    #[error("a content header of {payload_bytes} bytes is shorter than the 14 bytes that each has")]
+    HeaderTooShort {
+        /// Length of the payload.
+        payload_bytes: usize,
+    },
+    /// The properties end before what their flags announce.
+    #[error("the properties end inside {property}")]
+    Truncated {
+        /// The property that is cut off; `property flags` for the two bytes in front.
+        property: &'static str,
+    },
+    /// Bytes follow the last property.
+    #[error("{bytes_left} bytes follow the last property")]
+    TrailingBytes {
+        /// How many, at least 1.
+        bytes_left: usize,
+    },
+    /// The headers are not a field table.
+    #[error("the headers do not parse: {0}")]
+    Headers(#[from] TableError),
+}
