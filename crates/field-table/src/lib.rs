@@ -21,6 +21,8 @@ mod encode;
 mod error;
 mod raw;
 mod short_string;
+#[cfg(any(test, feature = "proptest"))]
+pub mod strategy;
 mod table;
 mod value;
 
