@@ -1,1 +1,48 @@
-//! Placeholder of the crate's border; see ARCHITECTURE.md.
+//! The broker's core: a deterministic state machine.
+//!
+//! No I/O, no clock, no threads, no async, no randomness, no hash-map iteration order. What happens comes in as
+//! a [`Command`], what must survive goes out as a record, what the world should do as an [`Effect`].
+//!
+//! [`Broker`] is the machine; `operations/` has one file for each thing that can happen to it, `routing/` finds the
+//! queues for a message, `message/` keeps the messages of a queue, `record` and `seal` are what survives.
+
+mod apply;
+mod broker;
+mod command;
+mod consumer;
+mod counts;
+mod effect;
+mod envelope;
+mod equivalence;
+mod identity;
+mod message;
+mod number_map;
+mod operations;
+mod output;
+mod place;
+mod queue;
+mod record;
+mod refusal;
+mod reply_to;
+mod routing;
+mod seal;
+mod session;
+mod transaction;
+mod unacked;
+mod varint;
+
+pub use broker::{Broker, Handled, Settings, Want};
+pub use command::{Binding, Command, Consume, DeclareExchange, DeclareQueue, Operation, Outcome, Publish};
+pub use counts::{Counters, Totals};
+pub use effect::{Addressed, Answer, Effect, Recipient, StoredMessage};
+pub use envelope::{BrokenEnvelope, Envelope};
+pub use identity::{ConnectionId, QueueNumber, RequestTag, SessionId, Timestamp};
+pub use output::{OpenEntry, Output, Volatile};
+pub use place::{Home, Lsn, Place};
+pub use record::{
+    BindingDefinition, BrokenRecord, Destination, ExchangeDefinition, QueueDefinition, Record, RecordReader,
+    Target, write_spilled,
+};
+pub use refusal::{Described, Refusal, Resource};
+pub use reply_to::{REPLY_QUEUE, is_reply_address};
+pub use seal::{BrokenRow, Sealed};

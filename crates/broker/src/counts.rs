@@ -1,0 +1,101 @@
+//! What happened, in numbers.
+
+/// Counts since the boot. Every drop has a count of its own (promise P9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Connections that were opened.
+    pub connections_opened: u64,
+    /// Connections that ended.
+    pub connections_closed: u64,
+    /// Sessions that were opened.
+    pub sessions_opened: u64,
+    /// Sessions that ended.
+    pub sessions_closed: u64,
+    /// Queues that were created.
+    pub queues_created: u64,
+    /// Queues that were deleted, by command or with their last consumer or connection.
+    pub queues_deleted: u64,
+    /// Messages that were published, those of committed transactions included.
+    pub published: u64,
+    /// Published messages that reached at least one queue or reply consumer.
+    pub routed: u64,
+    /// Publishes that were confirmed, or will be when they are durable.
+    pub confirmed: u64,
+    /// Unroutable messages that were dropped.
+    pub unroutable_dropped: u64,
+    /// Unroutable messages that went back to their publisher.
+    pub unroutable_returned: u64,
+    /// Direct replies whose requester was gone, or did not read.
+    pub replies_dropped: u64,
+    /// Deliveries, by consumer or by hand.
+    pub delivered: u64,
+    /// Deliveries that had, or may have, been made before.
+    pub redelivered: u64,
+    /// Gets that found nothing.
+    pub get_empty: u64,
+    /// Deliveries that were acknowledged.
+    pub acknowledged: u64,
+    /// Messages that were rejected and had nowhere to go.
+    pub rejected_dropped: u64,
+    /// Messages that were purged by command.
+    pub messages_purged: u64,
+}
+
+/// What there is now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Connections.
+    pub connections: u64,
+    /// Sessions.
+    pub sessions: u64,
+    /// Consumers.
+    pub consumers: u64,
+    /// Exchanges, the predeclared ones included and the default exchange not.
+    pub exchanges: u64,
+    /// Queues.
+    pub queues: u64,
+    /// Ready messages.
+    pub messages_ready: u64,
+    /// Bytes of their bodies.
+    pub messages_ready_bytes: u64,
+    /// Unacked messages.
+    pub messages_unacked: u64,
+    /// Bytes of their bodies.
+    pub messages_unacked_bytes: u64,
+}
+
+impl Counters {
+    pub(crate) fn delivered(&mut self, redelivered: bool) {
+        self.delivered += 1;
+        self.redelivered += u64::from(redelivered);
+    }
+}
+
+impl crate::Broker {
+    /// Counts since the boot.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What there is now. Costs a look at every queue and connection.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals {
+            connections: self.connections.len() as u64,
+            sessions: self.connections.values().map(|connection| connection.sessions.len() as u64).sum(),
+            consumers: self.consumers.len() as u64 + self.replies.len() as u64,
+            exchanges: self.topology.exchanges().count() as u64,
+            queues: self.queues.len() as u64,
+            ..Totals::default()
+        };
+        for queue in self.queues.values() {
+            let (ready, held) = (queue.strand.ready(), queue.strand.held());
+            totals.messages_ready += ready.messages;
+            totals.messages_ready_bytes += ready.body_bytes;
+            totals.messages_unacked += held.messages;
+            totals.messages_unacked_bytes += held.body_bytes;
+        }
+        totals
+    }
+}

@@ -1,0 +1,116 @@
+//! 512 consecutive arrivals of a strand.
+
+use std::sync::Arc;
+
+use super::bits::Bits;
+use super::slot::Slot;
+
+/// Messages of one page.
+pub(crate) const MESSAGES_PER_PAGE: usize = 512;
+
+/// Up to 512 consecutive messages. The slots are shared with sealed checkpoints and only ever appended to.
+#[derive(Clone, Debug)]
+pub(crate) struct Page {
+    slots: Arc<Vec<Slot>>,
+    /// Settled, dropped or purged: durable.
+    dead: Bits,
+    /// With a consumer: not durable.
+    held: Bits,
+    /// Delivered before: as durable as the last seal.
+    delivered: Bits,
+    /// Changed since the last seal.
+    dirty: bool,
+}
+
+/// The durable part of a page at the moment of a seal.
+#[derive(Clone, Debug)]
+pub(crate) struct SealedPage {
+    pub(crate) slots: Arc<Vec<Slot>>,
+    pub(crate) dead: Bits,
+    pub(crate) delivered: Bits,
+    pub(crate) dirty: bool,
+}
+
+impl Page {
+    pub(crate) fn new() -> Self {
+        Self {
+            slots: Arc::default(),
+            dead: Bits::default(),
+            held: Bits::default(),
+            delivered: Bits::default(),
+            dirty: true,
+        }
+    }
+
+    /// A page as a run keeps it.
+    pub(crate) fn restored(slots: Vec<Slot>, dead: Bits, delivered: Bits) -> Self {
+        Self { slots: Arc::new(slots), dead, delivered, dirty: false, ..Self::new() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() == MESSAGES_PER_PAGE
+    }
+
+    /// True when no message of the page is alive.
+    pub(crate) fn is_dead_throughout(&self) -> bool {
+        self.dead.count() == self.len()
+    }
+
+    pub(crate) fn push(&mut self, slot: Slot) {
+        debug_assert!(!self.is_full());
+        Arc::make_mut(&mut self.slots).push(slot);
+        self.dirty = true;
+    }
+
+    pub(crate) fn slot(&self, index: usize) -> &Slot {
+        &self.slots[index]
+    }
+
+    pub(crate) fn first_ready(&self, from: usize) -> Option<usize> {
+        self.dead.first_in_neither(&self.held, from, self.len())
+    }
+
+    pub(crate) fn is_ready(&self, index: usize) -> bool {
+        !self.is_dead(index) && !self.held.contains(index)
+    }
+
+    pub(crate) fn is_dead(&self, index: usize) -> bool {
+        index >= self.len() || self.dead.contains(index)
+    }
+
+    pub(crate) fn is_held(&self, index: usize) -> bool {
+        self.held.contains(index)
+    }
+
+    /// Hands the message to a consumer. True if it was, or may have been, delivered before.
+    pub(crate) fn hold(&mut self, index: usize) -> bool {
+        let before = self.delivered.contains(index);
+        self.held.insert(index);
+        self.delivered.insert(index);
+        before
+    }
+
+    pub(crate) fn release(&mut self, index: usize) {
+        self.held.remove(index);
+    }
+
+    pub(crate) fn kill(&mut self, index: usize) {
+        self.dead.insert(index);
+        self.held.remove(index);
+        self.dirty = true;
+    }
+
+    /// The slots that are not dead, with their indexes.
+    pub(crate) fn alive(&self) -> impl Iterator<Item = (usize, &Slot)> {
+        self.slots.iter().enumerate().filter(|(index, _)| !self.dead.contains(*index))
+    }
+
+    pub(crate) fn seal(&mut self) -> SealedPage {
+        let dirty = std::mem::replace(&mut self.dirty, false);
+        SealedPage { slots: Arc::clone(&self.slots), dead: self.dead, delivered: self.delivered, dirty }
+    }
+}

@@ -1,0 +1,351 @@
+//! The messages of one queue in the order of their arrival.
+
+use std::collections::VecDeque;
+
+use super::page::{MESSAGES_PER_PAGE, Page, SealedPage};
+use super::slot::Slot;
+
+/// A queue's messages: pages of slots, found by arithmetic from the sequence number.
+///
+/// A message is *ready* when it is neither dead nor held. Returning a held message clears one bit, so that it is
+/// back in its original place whatever happened meanwhile. Spent pages are forgotten; one that lies behind an
+/// older living message leaves 8 bytes until that one is gone.
+#[derive(Debug, Default)]
+pub(crate) struct Strand {
+    /// Number of the page in front of `pages`: sequence / 512.
+    first_page: u64,
+    pages: VecDeque<Option<Box<Page>>>,
+    next_sequence: u64,
+    /// No message below this sequence is ready.
+    first_ready: u64,
+    /// Messages below this sequence may have been delivered before the last crash.
+    maybe_delivered_below: u64,
+    ready: Volume,
+    held: Volume,
+}
+
+/// A count of messages and the bytes of their bodies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Volume {
+    pub(crate) messages: u64,
+    pub(crate) body_bytes: u64,
+}
+
+/// A message handed out by [`Strand::offer`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offered {
+    pub(crate) sequence: u64,
+    pub(crate) slot: Slot,
+    pub(crate) redelivered: bool,
+}
+
+impl Volume {
+    fn add(&mut self, slot: &Slot) {
+        self.messages += 1;
+        self.body_bytes += u64::from(slot.body_bytes);
+    }
+
+    fn remove(&mut self, slot: &Slot) {
+        self.messages -= 1;
+        self.body_bytes -= u64::from(slot.body_bytes);
+    }
+}
+
+impl Strand {
+    pub(crate) fn ready(&self) -> Volume {
+        self.ready
+    }
+
+    pub(crate) fn held(&self) -> Volume {
+        self.held
+    }
+
+    /// The sequence that the next message will get.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// Appends a message. Sequences that were skipped (by messages that never became durable) stay dead.
+    pub(crate) fn push(&mut self, sequence: u64, slot: Slot) {
+        debug_assert!(sequence >= self.next_sequence, "sequences only grow");
+        let page = self.tail_page(sequence);
+        page.push(slot);
+        self.next_sequence = sequence + 1;
+        self.ready.add(&slot);
+    }
+
+    /// Hands out the first ready message.
+    pub(crate) fn offer(&mut self) -> Option<Offered> {
+        let sequence = self.find_ready()?;
+        let maybe_delivered = sequence < self.maybe_delivered_below;
+        let (page, index) = self.page_of(sequence)?;
+        let slot = *page.slot(index);
+        let redelivered = page.hold(index) || maybe_delivered;
+        self.first_ready = sequence + 1;
+        self.ready.remove(&slot);
+        self.held.add(&slot);
+        Some(Offered { sequence, slot, redelivered })
+    }
+
+    /// Puts a held message back to its place.
+    pub(crate) fn requeue(&mut self, sequence: u64) {
+        let Some((page, index)) = self.page_of(sequence).filter(|(page, index)| page.is_held(*index)) else {
+            debug_assert!(false, "message {sequence} is requeued but not held");
+            return;
+        };
+        let slot = *page.slot(index);
+        page.release(index);
+        self.first_ready = self.first_ready.min(sequence);
+        self.held.remove(&slot);
+        self.ready.add(&slot);
+    }
+
+    /// Removes a message, held or ready. `None` if it was dead already.
+    pub(crate) fn settle(&mut self, sequence: u64) -> Option<Slot> {
+        let (page, index) = self.page_of(sequence).filter(|(page, index)| !page.is_dead(*index))?;
+        let slot = *page.slot(index);
+        let held = page.is_held(index);
+        page.kill(index);
+        let spent = page.is_dead_throughout();
+        if held {
+            self.held.remove(&slot)
+        } else {
+            self.ready.remove(&slot)
+        }
+        if spent {
+            self.forget_if_closed(sequence / MESSAGES_PER_PAGE as u64);
+        }
+        Some(slot)
+    }
+
+    /// Removes all ready messages below `below` but those in `except`, which is sorted; held ones stay as well.
+    /// Calls `removed` for each.
+    pub(crate) fn purge(&mut self, below: u64, except: &[u64], removed: &mut dyn FnMut(&Slot)) -> u64 {
+        let mut count = 0;
+        let mut page_start = first_sequence(self.first_page);
+        while page_start < below.min(self.next_sequence) {
+            for sequence in page_start..below.min(page_start + MESSAGES_PER_PAGE as u64) {
+                let ready = self.page_of(sequence).is_some_and(|(page, index)| page.is_ready(index));
+                if ready && except.binary_search(&sequence).is_err() {
+                    let slot = self.settle(sequence).expect("a ready message is alive");
+                    removed(&slot);
+                    count += 1;
+                }
+            }
+            page_start += MESSAGES_PER_PAGE as u64;
+        }
+        count
+    }
+
+    /// The sequences of all held messages below `below`, in order.
+    pub(crate) fn held_below(&self, below: u64) -> Vec<u64> {
+        if self.held.messages == 0 {
+            return Vec::new();
+        }
+        self.alive()
+            .filter(|(sequence, page, index, _)| *sequence < below && page.is_held(*index))
+            .map(|found| found.0)
+            .collect()
+    }
+
+    /// All living messages.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.alive().map(|(_, _, _, slot)| slot)
+    }
+
+    /// After a crash: whatever is here now may have been delivered before.
+    pub(crate) fn mark_maybe_delivered(&mut self) {
+        self.maybe_delivered_below = self.next_sequence;
+    }
+
+    /// The sequence below which messages may have been delivered before the last crash.
+    pub(crate) fn maybe_delivered_below(&self) -> u64 {
+        self.maybe_delivered_below
+    }
+
+    /// The durable view, page by page: (first sequence, page).
+    pub(crate) fn seal(&mut self) -> Vec<(u64, SealedPage)> {
+        let first = self.first_page;
+        let numbered = self.pages.iter_mut().enumerate();
+        numbered
+            .filter_map(|(at, page)| Some((first_sequence(first + at as u64), page.as_mut()?.seal())))
+            .collect()
+    }
+
+    /// Puts back a page that a run kept. Pages come in order.
+    pub(crate) fn restore(&mut self, first_sequence: u64, page: Page) {
+        let number = first_sequence / MESSAGES_PER_PAGE as u64;
+        if self.pages.is_empty() {
+            self.first_page = number;
+        }
+        while self.first_page + (self.pages.len() as u64) < number {
+            self.pages.push_back(None);
+        }
+        for (_, slot) in page.alive() {
+            self.ready.add(slot);
+        }
+        self.next_sequence = self.next_sequence.max(first_sequence + page.len() as u64);
+        self.pages.push_back(Some(Box::new(page)));
+    }
+
+    /// Puts back the counters that a run kept: the pages may end earlier than the arrivals.
+    pub(crate) fn restore_counters(&mut self, next_sequence: u64, maybe_delivered_below: u64) {
+        self.next_sequence = self.next_sequence.max(next_sequence);
+        self.maybe_delivered_below = maybe_delivered_below;
+    }
+
+    fn find_ready(&self) -> Option<u64> {
+        if self.ready.messages == 0 {
+            return None;
+        }
+        let mut sequence = self.first_ready.max(first_sequence(self.first_page));
+        loop {
+            let at = usize::try_from(sequence / MESSAGES_PER_PAGE as u64 - self.first_page).ok()?;
+            let index = (sequence % MESSAGES_PER_PAGE as u64) as usize;
+            if let Some(found) = self.pages.get(at)?.as_ref().and_then(|page| page.first_ready(index)) {
+                return Some(sequence - index as u64 + found as u64);
+            }
+            sequence = first_sequence(self.first_page + at as u64 + 1);
+        }
+    }
+
+    fn page_of(&mut self, sequence: u64) -> Option<(&mut Page, usize)> {
+        let at = (sequence / MESSAGES_PER_PAGE as u64).checked_sub(self.first_page)?;
+        let page = self.pages.get_mut(usize::try_from(at).ok()?)?.as_mut()?;
+        Some((page, (sequence % MESSAGES_PER_PAGE as u64) as usize))
+    }
+
+    /// The page that takes `sequence` next, with skipped places in front filled as dead.
+    fn tail_page(&mut self, sequence: u64) -> &mut Page {
+        let number = sequence / MESSAGES_PER_PAGE as u64;
+        if self.pages.is_empty() {
+            self.first_page = number;
+        }
+        if self.first_page + self.pages.len() as u64 <= number {
+            self.open_page(number);
+        }
+        let page = self.pages.back_mut().expect("just made").get_or_insert_with(|| Box::new(Page::new()));
+        while page.len() < (sequence % MESSAGES_PER_PAGE as u64) as usize {
+            let skipped = page.len();
+            page.push(Slot::SKIPPED);
+            page.kill(skipped);
+        }
+        page
+    }
+
+    /// Makes `number` the tail. The old tail takes nothing more, so it goes now if all of it is dead.
+    fn open_page(&mut self, number: u64) {
+        let old_tail = (self.first_page + self.pages.len() as u64).saturating_sub(1);
+        while self.first_page + (self.pages.len() as u64) < number {
+            self.pages.push_back(None);
+        }
+        self.pages.push_back(Some(Box::new(Page::new())));
+        self.forget_if_closed(old_tail);
+    }
+
+    /// Forgets a page without living messages, unless it is the tail and has room for more.
+    fn forget_if_closed(&mut self, number: u64) {
+        let Some(at) = number.checked_sub(self.first_page).and_then(|at| usize::try_from(at).ok()) else {
+            return;
+        };
+        let is_tail = at + 1 == self.pages.len();
+        let Some(Some(page)) = self.pages.get(at) else { return };
+        if !page.is_dead_throughout() || (is_tail && !page.is_full()) {
+            return;
+        }
+        self.pages[at] = None;
+        while let Some(None) = self.pages.front() {
+            self.pages.pop_front();
+            self.first_page += 1;
+        }
+    }
+
+    fn alive(&self) -> impl Iterator<Item = (u64, &Page, usize, &Slot)> {
+        self.pages.iter().enumerate().filter_map(|(at, page)| Some((at, page.as_deref()?))).flat_map(
+            move |(at, page)| {
+                let first = first_sequence(self.first_page + at as u64);
+                page.alive().map(move |(index, slot)| (first + index as u64, page, index, slot))
+            },
+        )
+    }
+}
+
+fn first_sequence(page: u64) -> u64 {
+    page * MESSAGES_PER_PAGE as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Lsn, Place};
+
+    fn slot(number: u64) -> Slot {
+        Slot { place: Place::in_entry(Lsn(number + 1), 0), header_bytes: 6, body_bytes: 10 }
+    }
+
+    fn strand(messages: u64) -> Strand {
+        let mut strand = Strand::default();
+        for number in 0..messages {
+            strand.push(number, slot(number));
+        }
+        strand
+    }
+
+    fn offered(strand: &mut Strand) -> Vec<u64> {
+        std::iter::from_fn(|| strand.offer()).map(|message| message.sequence).collect()
+    }
+
+    #[test]
+    fn offers_in_order_of_arrival_over_many_pages() {
+        let mut strand = strand(1300);
+        assert_eq!(offered(&mut strand), (0..1300).collect::<Vec<_>>());
+        assert_eq!((strand.ready().messages, strand.held().messages), (0, 1300));
+    }
+
+    #[test]
+    fn a_requeued_message_returns_to_its_place() {
+        let mut strand = strand(600);
+        for _ in 0..550 {
+            strand.offer().unwrap();
+        }
+        strand.requeue(520);
+        strand.requeue(3);
+        assert_eq!(offered(&mut strand)[..3], [3, 520, 550]);
+    }
+
+    #[test]
+    fn spent_pages_are_forgotten_also_behind_a_stuck_message() {
+        let mut strand = strand(2048);
+        offered(&mut strand);
+        for sequence in 1..2048 {
+            strand.settle(sequence).unwrap();
+        }
+        assert_eq!(strand.pages.iter().filter(|page| page.is_some()).count(), 1);
+        strand.requeue(0);
+        assert_eq!(offered(&mut strand), [0]);
+        strand.settle(0).unwrap();
+        assert!(strand.pages.is_empty());
+        strand.push(2048, slot(2048));
+        assert_eq!(offered(&mut strand), [2048]);
+    }
+
+    #[test]
+    fn purge_leaves_held_messages() {
+        let mut strand = strand(1000);
+        for _ in 0..10 {
+            strand.offer();
+        }
+        assert_eq!(strand.held_below(1000), (0..10).collect::<Vec<_>>());
+        assert_eq!(strand.purge(1000, &[], &mut |_| ()), 990);
+        strand.requeue(4);
+        assert_eq!(offered(&mut strand), [4]);
+    }
+
+    #[test]
+    fn skipped_sequences_are_dead() {
+        let mut strand = strand(3);
+        strand.push(700, slot(700));
+        assert_eq!(offered(&mut strand), [0, 1, 2, 700]);
+        assert!(strand.settle(5).is_none());
+    }
+}

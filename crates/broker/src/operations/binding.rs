@@ -1,0 +1,92 @@
+//! Queues and exchanges are bound and unbound.
+
+use crate::broker::{Broker, Reply, Request};
+use crate::command::Binding;
+use crate::effect::Answer;
+use crate::output::Output;
+use crate::record::{BindingDefinition, Destination, Record};
+use crate::{Refusal, Resource};
+
+impl Broker {
+    pub(crate) fn bind_queue(&mut self, request: Request, binding: Binding, out: &mut Output) -> Reply {
+        refuse_default_exchange(&binding.source)?;
+        let queue = self.usable_queue(request, &binding.destination)?;
+        self.bind(binding, Destination::Queue(queue), out)?;
+        Ok(Some(Answer::QueueBound))
+    }
+
+    pub(crate) fn bind_exchange(&mut self, binding: Binding, out: &mut Output) -> Reply {
+        refuse_default_exchange(&binding.source)?;
+        refuse_default_exchange(&binding.destination)?;
+        if self.topology.exchange(&binding.destination).is_none() {
+            return Err(Refusal::NotFound(Resource::Exchange(binding.destination)));
+        }
+        let destination = Destination::Exchange(binding.destination.clone());
+        self.bind(binding, destination, out)?;
+        Ok(Some(Answer::ExchangeBound))
+    }
+
+    pub(crate) fn unbind_queue(&mut self, request: Request, binding: Binding, out: &mut Output) -> Reply {
+        refuse_default_exchange(&binding.source)?;
+        match self.usable_queue(request, &binding.destination) {
+            Ok(queue) => self.unbind(binding, Destination::Queue(queue), out),
+            Err(Refusal::NotFound(_)) => {}
+            Err(refusal) => return Err(refusal),
+        }
+        Ok(Some(Answer::QueueUnbound))
+    }
+
+    pub(crate) fn unbind_exchange(&mut self, binding: Binding, out: &mut Output) -> Reply {
+        refuse_default_exchange(&binding.source)?;
+        refuse_default_exchange(&binding.destination)?;
+        let destination = Destination::Exchange(binding.destination.clone());
+        self.unbind(binding, destination, out);
+        Ok(Some(Answer::ExchangeUnbound))
+    }
+
+    fn bind(&mut self, binding: Binding, destination: Destination, out: &mut Output) -> Result<(), Refusal> {
+        let Some(source) = self.topology.exchange(&binding.source) else {
+            return Err(Refusal::NotFound(Resource::Exchange(binding.source)));
+        };
+        source.router().check(&binding.arguments)?;
+        let definition = define(binding, destination);
+        if !self.topology.has_binding(&definition) {
+            let durable = self.is_durable_binding(&definition);
+            self.topology.bind(&definition);
+            self.journal_definition(durable, &Record::BindingAdded(definition), out);
+        }
+        Ok(())
+    }
+
+    fn unbind(&mut self, binding: Binding, destination: Destination, out: &mut Output) {
+        let definition = define(binding, destination);
+        if !self.topology.has_binding(&definition) {
+            return;
+        }
+        let durable = self.is_durable_binding(&definition);
+        let source = definition.source.clone();
+        self.topology.unbind(&definition);
+        self.journal_definition(durable, &Record::BindingRemoved(definition), out);
+        self.remove_idle_exchanges(vec![source], out);
+    }
+
+    /// A binding survives a restart when both its ends do.
+    pub(crate) fn is_durable_binding(&self, binding: &BindingDefinition) -> bool {
+        let exchange =
+            |name: &[u8]| self.topology.exchange(name).is_some_and(|found| found.definition.durable);
+        exchange(&binding.source)
+            && match &binding.destination {
+                Destination::Queue(number) => self.queues.get(number).is_some_and(|queue| queue.is_durable()),
+                Destination::Exchange(name) => exchange(name),
+            }
+    }
+}
+
+fn refuse_default_exchange(name: &[u8]) -> Result<(), Refusal> {
+    if name.is_empty() { Err(Refusal::DefaultExchange) } else { Ok(()) }
+}
+
+fn define(binding: Binding, destination: Destination) -> BindingDefinition {
+    let Binding { source, routing_key, arguments, .. } = binding;
+    BindingDefinition { source, destination, routing_key, arguments }
+}

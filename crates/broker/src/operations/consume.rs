@@ -1,0 +1,94 @@
+//! Consumers start and stop.
+
+use field_table::ShortString;
+
+use crate::broker::{Broker, Reply, Request};
+use crate::command::Consume;
+use crate::consumer::{Consumer, ConsumerId, Waiting};
+use crate::effect::Answer;
+use crate::output::Output;
+use crate::session::{ReplyConsumer, session_mut};
+use crate::{Refusal, SessionId};
+
+impl Broker {
+    pub(crate) fn consume(&mut self, request: Request, consume: Consume) -> Reply {
+        let Some(session) = session_mut(&mut self.connections, request.session) else { return Ok(None) };
+        let is_reply_tag = session.reply_consumer.as_ref().is_some_and(|reply| reply.tag == consume.tag);
+        if is_reply_tag || session.consumers.contains_key(&consume.tag) {
+            return Err(Refusal::ConsumerTagInUse { tag: consume.tag });
+        }
+        match consume.reply_address.clone() {
+            Some(address) => self.consume_replies(request.session, &consume, address)?,
+            None => self.consume_queue(request, &consume)?,
+        }
+        Ok(Some(Answer::ConsumerStarted { tag: consume.tag }))
+    }
+
+    pub(crate) fn cancel(&mut self, request: Request, tag: ShortString, out: &mut Output) -> Reply {
+        if let Some(session) = session_mut(&mut self.connections, request.session) {
+            if let Some(reply) = session.reply_consumer.take_if(|reply| reply.tag == tag) {
+                self.replies.remove(&reply.address);
+            } else if let Some(consumer) = session.consumers.remove(&tag) {
+                self.remove_consumer(consumer, out);
+            }
+        }
+        Ok(Some(Answer::ConsumerStopped { tag }))
+    }
+
+    /// Takes a consumer away from its queue; the last one takes an auto-delete queue with it.
+    pub(crate) fn remove_consumer(&mut self, id: ConsumerId, out: &mut Output) {
+        let Some(consumer) = self.consumers.swap_remove(&id) else { return };
+        let Some(queue) = self.queues.get_mut(&consumer.queue) else { return };
+        queue.consumers.retain(|other| *other != id);
+        queue.turns.retain(|other| *other != id);
+        queue.exclusive_consumer = false;
+        if queue.definition.auto_delete && queue.consumers.is_empty() {
+            self.remove_queue(consumer.queue, out);
+        }
+    }
+
+    fn consume_queue(&mut self, request: Request, consume: &Consume) -> Result<(), Refusal> {
+        let number = self.usable_queue(request, &consume.queue)?;
+        let Some(session) = session_mut(&mut self.connections, request.session) else { return Ok(()) };
+        let queue = &mut self.queues[&number];
+        if queue.exclusive_consumer || (consume.exclusive && !queue.consumers.is_empty()) {
+            return Err(Refusal::InExclusiveUse { queue: consume.queue.clone() });
+        }
+        let id = ConsumerId(self.next_consumer);
+        self.next_consumer += 1;
+        let consumer = Consumer {
+            session: request.session,
+            tag: consume.tag.clone(),
+            queue: number,
+            no_ack: consume.no_ack,
+            prefetch: session.consumer_prefetch,
+            unacked: 0,
+            waiting: Waiting::Messages,
+        };
+        session.consumers.insert(consume.tag.clone(), id);
+        self.consumers.insert(id, consumer);
+        queue.exclusive_consumer = consume.exclusive;
+        queue.consumers.push(id);
+        queue.turns.push_back(id);
+        self.to_dispatch.push_back(number);
+        Ok(())
+    }
+
+    fn consume_replies(
+        &mut self,
+        id: SessionId,
+        consume: &Consume,
+        address: ShortString,
+    ) -> Result<(), Refusal> {
+        if !consume.no_ack {
+            return Err(Refusal::ReplyConsumerAcknowledges);
+        }
+        let Some(session) = session_mut(&mut self.connections, id) else { return Ok(()) };
+        if session.reply_consumer.is_some() {
+            return Err(Refusal::ReplyConsumerExists);
+        }
+        session.reply_consumer = Some(ReplyConsumer { tag: consume.tag.clone(), address: address.clone() });
+        self.replies.insert(address, id);
+        Ok(())
+    }
+}

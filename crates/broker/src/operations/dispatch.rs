@@ -1,0 +1,168 @@
+//! Ready messages meet consumers with credit.
+
+use crate::QueueNumber;
+use crate::broker::{Broker, Resume};
+use crate::consumer::{Consumer, ConsumerId, Waiting};
+use crate::effect::{Effect, Recipient};
+use crate::message::Offered;
+use crate::output::Output;
+use crate::place::Home;
+use crate::session::{Connection, session_mut};
+use crate::unacked::Delivery;
+
+impl Broker {
+    /// Serves the queues that the command has touched, then the consumers whose shared limits it has opened.
+    pub(crate) fn dispatch(&mut self, out: &mut Output) {
+        loop {
+            if let Some(number) = self.to_dispatch.pop_front() {
+                self.dispatch_queue(number, out);
+            } else if let Some(resume) = self.to_resume.front().copied() {
+                if !self.resume_next(resume) {
+                    self.to_resume.pop_front();
+                }
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Hands ready messages out in turn until there are none or nobody has credit.
+    fn dispatch_queue(&mut self, number: QueueNumber, out: &mut Output) {
+        let Some(queue) = self.queues.get_mut(&number) else { return };
+        let durable = queue.is_durable();
+        self.scratch.ranges.clear();
+        while queue.strand.ready().messages > 0 {
+            let Some(&id) = queue.turns.front() else { break };
+            let Some(consumer) = self.consumers.get_mut(&id) else {
+                queue.turns.pop_front();
+                continue;
+            };
+            let Some(connection) = self.connections.get_mut(&consumer.session.connection) else { break };
+            consumer.waiting = self.settings.what_to_wait_for(consumer, connection);
+            if consumer.waiting != Waiting::Messages {
+                queue.turns.pop_front();
+                stall(id, consumer, connection);
+                continue;
+            }
+            let Some(offered) = queue.strand.offer() else { break };
+            deliver(id, consumer, connection, number, &offered, out);
+            self.counters.delivered(offered.redelivered);
+            if consumer.no_ack {
+                queue.strand.settle(offered.sequence);
+                note_settled(&offered, durable, &mut self.scratch.ranges, out);
+            }
+            if queue.turns.len() > 1 {
+                queue.turns.rotate_left(1);
+            }
+        }
+        if !self.scratch.ranges.is_empty() {
+            queue.dirty = true;
+            out.record_settled(number, &self.scratch.ranges);
+        }
+    }
+
+    /// Lets the consumer go on that has waited longest for a limit that it shares with others. False when none
+    /// waits or the limit is reached.
+    ///
+    /// One at a time: the one that reaches the limit again goes to the end of the line, so that the next credit
+    /// is another's.
+    fn resume_next(&mut self, resume: Resume) -> bool {
+        let window = self.settings.delivery_window_bytes;
+        let next = match resume {
+            Resume::Connection(id) => {
+                let connection = self.connections.get_mut(&id).filter(|state| state.unsent_bytes < window);
+                connection.and_then(|state| state.stalled.pop_front())
+            }
+            Resume::Session(id) => {
+                let session = session_mut(&mut self.connections, id).filter(|session| session.has_credit());
+                session.and_then(|session| session.stalled.pop_front())
+            }
+        };
+        next.inspect(|consumer| self.resume_consumer(*consumer)).is_some()
+    }
+
+    pub(crate) fn resume_consumer(&mut self, id: ConsumerId) {
+        let Some(consumer) = self.consumers.get_mut(&id) else { return };
+        if consumer.waiting == Waiting::Messages {
+            return;
+        }
+        consumer.waiting = Waiting::Messages;
+        if let Some(queue) = self.queues.get_mut(&consumer.queue) {
+            queue.turns.push_back(id);
+            self.to_dispatch.push_back(consumer.queue);
+        }
+    }
+}
+
+impl crate::broker::Settings {
+    fn what_to_wait_for(&self, consumer: &Consumer, connection: &Connection) -> Waiting {
+        let session_has_credit = || {
+            let session = connection.sessions.get(&consumer.session.channel);
+            consumer.no_ack || session.is_some_and(|session| session.has_credit())
+        };
+        if !consumer.has_credit() {
+            Waiting::OwnAcks
+        } else if !session_has_credit() {
+            Waiting::SessionAcks
+        } else if connection.unsent_bytes >= self.delivery_window_bytes {
+            Waiting::Window
+        } else {
+            Waiting::Messages
+        }
+    }
+}
+
+fn stall(id: ConsumerId, consumer: &Consumer, connection: &mut Connection) {
+    match consumer.waiting {
+        Waiting::Window => connection.stalled.push_back(id),
+        Waiting::SessionAcks => {
+            if let Some(session) = connection.sessions.get_mut(&consumer.session.channel) {
+                session.stalled.push_back(id);
+            }
+        }
+        Waiting::OwnAcks | Waiting::Messages => {}
+    }
+}
+
+fn deliver(
+    id: ConsumerId,
+    consumer: &mut Consumer,
+    connection: &mut Connection,
+    queue: QueueNumber,
+    offered: &Offered,
+    out: &mut Output,
+) {
+    let message = offered.slot.stored();
+    connection.unsent_bytes += u64::from(message.stored_bytes);
+    let Some(session) = connection.sessions.get_mut(&consumer.session.channel) else { return };
+    let tag = session.next_delivery_tag();
+    if !consumer.no_ack {
+        consumer.unacked += 1;
+        session.consumer_unacked += 1;
+        session.unacked.push(Delivery { tag, queue, sequence: offered.sequence, consumer: Some(id) });
+    }
+    let effect = Effect::Deliver {
+        consumer_tag: consumer.tag.clone(),
+        delivery_tag: tag,
+        redelivered: offered.redelivered,
+        message,
+    };
+    out.effect(Recipient::Session(consumer.session), message.place.durable_at(), effect);
+}
+
+/// Notes a message that is settled by its delivery: in the journal where it is journaled, else its block is freed.
+pub(crate) fn note_settled(offered: &Offered, durable: bool, ranges: &mut Vec<(u64, u64)>, out: &mut Output) {
+    match offered.slot.place.home() {
+        Home::Volatile(_) => out.volatile.released.push(offered.slot.place),
+        Home::Entry(_) if durable => extend_ranges(ranges, offered.sequence),
+        Home::Entry(_) => {}
+    }
+}
+
+/// Adds a sequence to ascending ranges.
+pub(crate) fn extend_ranges(ranges: &mut Vec<(u64, u64)>, sequence: u64) {
+    match ranges.last_mut() {
+        Some((first, length)) if *first + *length == sequence => *length += 1,
+        _ => ranges.push((sequence, 1)),
+    }
+}

@@ -1,0 +1,72 @@
+//! One message is taken by hand.
+
+use field_table::ShortString;
+
+use crate::Refusal;
+use crate::broker::{Broker, Reply, Request};
+use crate::effect::{Answer, Effect, Recipient};
+use crate::operations::dispatch::note_settled;
+use crate::output::Output;
+use crate::session::{Session, session_mut};
+use crate::unacked::Delivery;
+
+impl Broker {
+    pub(crate) fn get(
+        &mut self,
+        request: Request,
+        name: &ShortString,
+        no_ack: bool,
+        out: &mut Output,
+    ) -> Reply {
+        let number = self.usable_queue(request, name)?;
+        let queue = &mut self.queues[&number];
+        let Some(connection) = self.connections.get_mut(&request.session.connection) else { return Ok(None) };
+        let Some(session) = connection.sessions.get_mut(&request.session.channel) else { return Ok(None) };
+        if session.unacked.len() >= Session::UNACKED_MAX {
+            return Err(Refusal::TooManyUnacked { limit: Session::UNACKED_MAX as u64 });
+        }
+        let Some(offered) = queue.strand.offer() else {
+            self.counters.get_empty += 1;
+            return Ok(Some(Answer::GetEmpty));
+        };
+        let delivery_tag = session.next_delivery_tag();
+        let message = offered.slot.stored();
+        connection.unsent_bytes += u64::from(message.stored_bytes);
+        if no_ack {
+            let durable = queue.is_durable();
+            queue.strand.settle(offered.sequence);
+            self.scratch.ranges.clear();
+            note_settled(&offered, durable, &mut self.scratch.ranges, out);
+            if !self.scratch.ranges.is_empty() {
+                queue.dirty = true;
+                out.record_settled(number, &self.scratch.ranges);
+            }
+        } else {
+            let delivery =
+                Delivery { tag: delivery_tag, queue: number, sequence: offered.sequence, consumer: None };
+            session.unacked.push(delivery);
+        }
+        let effect = Effect::Got {
+            request: request.tag,
+            delivery_tag,
+            redelivered: offered.redelivered,
+            remaining: queue.strand.ready().messages,
+            message,
+        };
+        self.counters.delivered(offered.redelivered);
+        out.effect(Recipient::Session(request.session), message.place.durable_at(), effect);
+        Ok(None)
+    }
+
+    pub(crate) fn recover(&mut self, request: Request) -> Reply {
+        if let Some(session) = session_mut(&mut self.connections, request.session) {
+            let mut deliveries = std::mem::take(&mut self.scratch.deliveries);
+            deliveries.clear();
+            session.unacked.take_all(&mut deliveries);
+            self.requeue(&deliveries);
+            self.return_credit(request.session, &deliveries);
+            self.scratch.deliveries = deliveries;
+        }
+        Ok(Some(Answer::Recovered))
+    }
+}

@@ -1,0 +1,14 @@
+//! What a broker does: one file for each thing that can happen.
+
+mod binding;
+mod connection;
+mod consume;
+pub(crate) mod dispatch;
+mod exchange;
+mod get;
+mod prefetch;
+mod publish;
+mod queue;
+mod session;
+mod settle;
+mod transaction;

@@ -1,0 +1,176 @@
+//! Queues are declared, purged and deleted.
+
+use field_table::ShortString;
+
+use crate::broker::{Broker, Reply, Request};
+use crate::command::DeclareQueue;
+use crate::effect::{Answer, Effect, Recipient};
+use crate::equivalence::{argument, flag};
+use crate::output::Output;
+use crate::queue::Queue;
+use crate::record::{Destination, QueueDefinition, Record};
+use crate::reply_to::{REPLY_QUEUE, is_reply_address};
+use crate::session::session_mut;
+use crate::{QueueNumber, Refusal, Resource};
+
+const RESERVED_PREFIX: &[u8] = b"amq.";
+
+/// The arguments that have to agree when a queue is declared again. Others are kept and not compared, as RabbitMQ
+/// does with what its classic queues don't know.
+const COMPARED_ARGUMENTS: [&[u8]; 10] = [
+    b"x-expires",
+    b"x-message-ttl",
+    b"x-dead-letter-exchange",
+    b"x-dead-letter-routing-key",
+    b"x-max-length",
+    b"x-max-length-bytes",
+    b"x-max-priority",
+    b"x-overflow",
+    b"x-queue-mode",
+    b"x-single-active-consumer",
+];
+
+impl Broker {
+    pub(crate) fn declare_queue(
+        &mut self,
+        request: Request,
+        declare: DeclareQueue,
+        out: &mut Output,
+    ) -> Reply {
+        if *declare.name == *REPLY_QUEUE || is_reply_address(&declare.name) {
+            return self.probe_reply_queue(declare.name);
+        }
+        if !declare.passive && !declare.generated && declare.name.starts_with(RESERVED_PREFIX) {
+            return Err(Refusal::ReservedName(Resource::Queue(declare.name)));
+        }
+        let number = match self.queue_names.get(&declare.name) {
+            Some(number) => {
+                self.assert_equivalent(request, &self.queues[number], &declare)?;
+                *number
+            }
+            None if declare.passive => return Err(Refusal::NotFound(Resource::Queue(declare.name))),
+            None => self.add_queue(request, declare, out),
+        };
+        let queue = &self.queues[&number];
+        Ok(Some(Answer::QueueDeclared {
+            name: queue.definition.name.clone(),
+            messages: queue.strand.ready().messages,
+            consumers: queue.consumers.len() as u64,
+        }))
+    }
+
+    pub(crate) fn purge_queue(&mut self, request: Request, name: ShortString, out: &mut Output) -> Reply {
+        let number = self.usable_queue(request, &name)?;
+        let queue = &self.queues[&number];
+        let below = queue.strand.next_sequence();
+        let except = queue.strand.held_below(below);
+        let durable = queue.is_durable() && queue.strand.ready().messages > 0;
+        let released = &mut out.volatile.released;
+        let messages = self.apply_purged(number, below, &except, &mut |place| released.push(place));
+        if durable {
+            out.record(&Record::Purged { queue: number, below, except });
+        }
+        self.counters.messages_purged += messages;
+        Ok(Some(Answer::QueuePurged { messages }))
+    }
+
+    pub(crate) fn delete_queue(
+        &mut self,
+        request: Request,
+        name: ShortString,
+        if_unused: bool,
+        if_empty: bool,
+        out: &mut Output,
+    ) -> Reply {
+        let number = match self.usable_queue(request, &name) {
+            Ok(number) => number,
+            Err(Refusal::NotFound(_)) => return Ok(Some(Answer::QueueDeleted { messages: 0 })),
+            Err(refusal) => return Err(refusal),
+        };
+        let queue = &self.queues[&number];
+        if if_unused && !queue.consumers.is_empty() {
+            return Err(Refusal::InUse(Resource::Queue(name)));
+        }
+        if if_empty && queue.strand.ready().messages > 0 {
+            return Err(Refusal::NotEmpty { queue: name });
+        }
+        let messages = queue.strand.ready().messages;
+        self.remove_queue(number, out);
+        Ok(Some(Answer::QueueDeleted { messages }))
+    }
+
+    /// Takes a queue away with its messages and bindings, and tells its consumers.
+    pub(crate) fn remove_queue(&mut self, number: QueueNumber, out: &mut Output) {
+        let Some(queue) = self.queues.get(&number) else { return };
+        let durable = queue.is_durable();
+        let consumers = queue.consumers.clone();
+        let sources = self.topology.sources_of(&Destination::Queue(number));
+        if let Some(connection) = queue.exclusive_owner.and_then(|owner| self.connections.get_mut(&owner)) {
+            connection.exclusive_queues.remove(&number);
+        }
+        let released = &mut out.volatile.released;
+        self.apply_queue_deleted(number, &mut |place| released.push(place));
+        self.journal_definition(durable, &Record::QueueDeleted { queue: number }, out);
+        for id in consumers {
+            let Some(consumer) = self.consumers.swap_remove(&id) else { continue };
+            if let Some(session) = session_mut(&mut self.connections, consumer.session) {
+                session.consumers.remove(&consumer.tag);
+            }
+            let effect = Effect::ConsumerCancelled { consumer_tag: consumer.tag };
+            out.effect(Recipient::Session(consumer.session), out.position(), effect);
+        }
+        self.counters.queues_deleted += 1;
+        self.remove_idle_exchanges(sources, out);
+    }
+
+    fn add_queue(&mut self, request: Request, declare: DeclareQueue, out: &mut Output) -> QueueNumber {
+        let owner = declare.exclusive.then_some(request.session.connection);
+        let definition = QueueDefinition {
+            number: QueueNumber(self.next_queue),
+            name: declare.name,
+            durable: declare.durable && owner.is_none(),
+            auto_delete: declare.auto_delete,
+            arguments: declare.arguments,
+        };
+        let (number, durable) = (definition.number, definition.durable);
+        self.apply_queue_declared(Queue::new(definition.clone(), owner));
+        self.journal_definition(durable, &Record::QueueDeclared(definition), out);
+        if let Some(connection) = owner.and_then(|owner| self.connections.get_mut(&owner)) {
+            connection.exclusive_queues.insert(number);
+        }
+        self.counters.queues_created += 1;
+        number
+    }
+
+    /// Clients ask for the reply pseudo-queue to learn whether direct replies are there at all.
+    fn probe_reply_queue(&self, name: ShortString) -> Reply {
+        let alive = self.replies.contains_key(&name);
+        if is_reply_address(&name) && !alive {
+            return Err(Refusal::NotFound(Resource::Queue(name)));
+        }
+        Ok(Some(Answer::QueueDeclared { name, messages: 0, consumers: u64::from(alive) }))
+    }
+
+    fn assert_equivalent(
+        &self,
+        request: Request,
+        queue: &Queue,
+        declare: &DeclareQueue,
+    ) -> Result<(), Refusal> {
+        let locked = queue.is_locked_for(request.session.connection);
+        if locked || (!declare.passive && declare.exclusive != queue.exclusive_owner.is_some()) {
+            return Err(Refusal::Locked { queue: declare.name.clone() });
+        }
+        if declare.passive {
+            return Ok(());
+        }
+        let resource = || Resource::Queue(declare.name.clone());
+        let current = &queue.definition;
+        flag(resource, "durable", declare.durable && !declare.exclusive, current.durable)?;
+        flag(resource, "auto_delete", declare.auto_delete, current.auto_delete)?;
+        for name in COMPARED_ARGUMENTS {
+            argument(resource, name, declare.arguments.get(name), current.arguments.get(name))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,57 @@
+//! Sessions open and close.
+
+use crate::broker::{Broker, Request};
+use crate::effect::{Answer, Effect, Recipient};
+use crate::output::Output;
+use crate::session::{Mode, Session, session_mut};
+use crate::{Refusal, SessionId};
+
+impl Broker {
+    pub(crate) fn open_session(&mut self, request: Request, out: &mut Output) {
+        let Some(connection) = self.connections.get_mut(&request.session.connection) else { return };
+        connection.sessions.insert(request.session.channel, Session::default());
+        self.counters.sessions_opened += 1;
+        self.answer(request, Answer::SessionOpened, out);
+    }
+
+    pub(crate) fn close_session(&mut self, request: Request, out: &mut Output) {
+        self.end_session(request.session, out);
+        if let Some(connection) = self.connections.get_mut(&request.session.connection) {
+            connection.sessions.remove(&request.session.channel);
+        }
+        self.answer(request, Answer::SessionClosed, out);
+    }
+
+    /// Refuses an operation: what the session holds goes back, and it takes nothing more.
+    pub(crate) fn refuse(&mut self, request: Request, refusal: Refusal, out: &mut Output) {
+        self.end_session(request.session, out);
+        let effect = Effect::Refused { request: request.tag, refusal };
+        out.effect(Recipient::Session(request.session), out.position(), effect);
+    }
+
+    /// Lets go of all that a session has: consumers, unacked deliveries, an open transaction, its replies.
+    pub(crate) fn end_session(&mut self, id: SessionId, out: &mut Output) {
+        let Some(session) = session_mut(&mut self.connections, id) else { return };
+        if std::mem::replace(&mut session.refused, true) {
+            return;
+        }
+        self.counters.sessions_closed += 1;
+        let consumers: Vec<_> = std::mem::take(&mut session.consumers).into_values().collect();
+        let reply_consumer = session.reply_consumer.take();
+        let mut deliveries = std::mem::take(&mut self.scratch.deliveries);
+        deliveries.clear();
+        session.unacked.take_all(&mut deliveries);
+        if let Mode::Transaction(open) = std::mem::take(&mut session.mode) {
+            deliveries.extend(open.settlements.into_iter().map(|(delivery, _)| delivery));
+        }
+        if let Some(reply) = reply_consumer {
+            self.replies.remove(&reply.address);
+        }
+        // Back to their places first: a queue that goes with its last consumer takes them with it.
+        self.requeue(&deliveries);
+        self.scratch.deliveries = deliveries;
+        for consumer in consumers {
+            self.remove_consumer(consumer, out);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Deliveries are acknowledged, discarded or returned.
+
+use crate::broker::{Broker, Reply, Request, Resume};
+use crate::command::Outcome;
+use crate::consumer::Waiting;
+use crate::operations::dispatch::extend_ranges;
+use crate::output::Output;
+use crate::place::Home;
+use crate::session::{Mode, session_mut};
+use crate::unacked::Delivery;
+use crate::{Refusal, SessionId};
+
+impl Broker {
+    pub(crate) fn settle(
+        &mut self,
+        request: Request,
+        delivery_tag: u64,
+        multiple: bool,
+        outcome: Outcome,
+        out: &mut Output,
+    ) -> Reply {
+        let mut deliveries = std::mem::take(&mut self.scratch.deliveries);
+        deliveries.clear();
+        let settled = self.take_deliveries(request.session, delivery_tag, multiple, &mut deliveries);
+        let result =
+            settled.and_then(|()| self.settle_or_collect(request.session, &mut deliveries, outcome, out));
+        self.scratch.deliveries = deliveries;
+        result.map(|()| None)
+    }
+
+    /// Does to the deliveries, which were taken off their session, what their client decided.
+    pub(crate) fn settle_deliveries(
+        &mut self,
+        deliveries: &mut [Delivery],
+        outcome: Outcome,
+        out: &mut Output,
+    ) {
+        match outcome {
+            Outcome::Acknowledged => {
+                self.counters.acknowledged += deliveries.len() as u64;
+                self.remove_settled(deliveries, out);
+            }
+            Outcome::Discarded => {
+                self.counters.rejected_dropped += deliveries.len() as u64;
+                self.remove_settled(deliveries, out);
+            }
+            Outcome::Requeued => self.requeue(deliveries),
+        }
+    }
+
+    /// Puts deliveries back to their places, where their queues still exist.
+    pub(crate) fn requeue(&mut self, deliveries: &[Delivery]) {
+        for delivery in deliveries {
+            if let Some(queue) = self.queues.get_mut(&delivery.queue) {
+                queue.strand.requeue(delivery.sequence);
+                if self.to_dispatch.back() != Some(&delivery.queue) {
+                    self.to_dispatch.push_back(delivery.queue);
+                }
+            }
+        }
+    }
+
+    /// Gives consumers the credit of settled deliveries back.
+    pub(crate) fn return_credit(&mut self, id: SessionId, deliveries: &[Delivery]) {
+        let mut of_consumers = 0;
+        for consumer_id in deliveries.iter().filter_map(|delivery| delivery.consumer) {
+            of_consumers += 1;
+            let Some(consumer) = self.consumers.get_mut(&consumer_id) else { continue };
+            consumer.unacked -= 1;
+            if consumer.waiting == Waiting::OwnAcks && consumer.has_credit() {
+                self.resume_consumer(consumer_id);
+            }
+        }
+        if let Some(session) = session_mut(&mut self.connections, id) {
+            session.consumer_unacked -= of_consumers;
+            if !session.stalled.is_empty() {
+                self.to_resume.push_back(Resume::Session(id));
+            }
+        }
+    }
+
+    fn take_deliveries(
+        &mut self,
+        id: SessionId,
+        tag: u64,
+        multiple: bool,
+        taken: &mut Vec<Delivery>,
+    ) -> Result<(), Refusal> {
+        let Some(session) = session_mut(&mut self.connections, id) else { return Ok(()) };
+        let unknown = Refusal::UnknownDeliveryTag { delivery_tag: tag };
+        match (multiple, tag) {
+            (true, 0) => session.unacked.take_all(taken),
+            (true, _) => session.unacked.take_up_to(tag, taken).ok_or(unknown)?,
+            (false, _) => taken.push(session.unacked.take(tag).ok_or(unknown)?),
+        }
+        Ok(())
+    }
+
+    fn settle_or_collect(
+        &mut self,
+        id: SessionId,
+        deliveries: &mut [Delivery],
+        outcome: Outcome,
+        out: &mut Output,
+    ) -> Result<(), Refusal> {
+        let Some(session) = session_mut(&mut self.connections, id) else { return Ok(()) };
+        if let Mode::Transaction(open) = &mut session.mode {
+            let collected = open.settle(deliveries, outcome);
+            if collected.is_err() {
+                session.unacked.put_back(deliveries.iter().copied());
+            }
+            return collected
+                .map_err(|bound| Refusal::TransactionTooLarge { unit: bound.unit, limit: bound.limit });
+        }
+        self.settle_deliveries(deliveries, outcome, out);
+        self.return_credit(id, deliveries);
+        Ok(())
+    }
+
+    fn remove_settled(&mut self, deliveries: &mut [Delivery], out: &mut Output) {
+        if deliveries.len() > 1 {
+            deliveries.sort_unstable_by_key(|delivery| (delivery.queue, delivery.sequence));
+        }
+        for of_one_queue in deliveries.chunk_by(|one, next| one.queue == next.queue) {
+            let number = of_one_queue[0].queue;
+            let Some(queue) = self.queues.get_mut(&number) else { continue };
+            let durable = queue.is_durable();
+            self.scratch.ranges.clear();
+            for delivery in of_one_queue {
+                let Some(slot) = queue.strand.settle(delivery.sequence) else { continue };
+                match slot.place.home() {
+                    Home::Volatile(_) => out.volatile.released.push(slot.place),
+                    Home::Entry(_) if durable => extend_ranges(&mut self.scratch.ranges, delivery.sequence),
+                    Home::Entry(_) => {}
+                }
+            }
+            if !self.scratch.ranges.is_empty() {
+                queue.dirty = true;
+                out.record_settled(number, &self.scratch.ranges);
+            }
+        }
+    }
+}

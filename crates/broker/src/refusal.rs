@@ -1,0 +1,135 @@
+//! Why the core refuses an operation. Facts only: codes and words are the front end's.
+
+use std::fmt;
+
+use field_table::ShortString;
+
+/// Something with a name that an operation was about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// A queue.
+    Queue(ShortString),
+    /// An exchange.
+    Exchange(ShortString),
+}
+
+/// A reason to refuse. After it the session takes nothing but its closing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such queue or exchange.
+    NotFound(Resource),
+    /// The queue is exclusive to another connection.
+    Locked {
+        /// The queue.
+        queue: ShortString,
+    },
+    /// The queue has an exclusive consumer, or an exclusive consumer was asked for where others are.
+    InExclusiveUse {
+        /// The queue.
+        queue: ShortString,
+    },
+    /// It was to be deleted only if unused, and is used.
+    InUse(Resource),
+    /// It was to be deleted only if empty, and is not.
+    NotEmpty {
+        /// The queue.
+        queue: ShortString,
+    },
+    /// A new name begins with the reserved prefix.
+    ReservedName(Resource),
+    /// The default exchange can't be declared, deleted, bound or unbound.
+    DefaultExchange,
+    /// A predeclared exchange can't be deleted.
+    SystemExchange {
+        /// The exchange.
+        exchange: ShortString,
+    },
+    /// An internal exchange takes messages from other exchanges only.
+    InternalExchange {
+        /// The exchange.
+        exchange: ShortString,
+    },
+    /// No exchange has such a type.
+    UnknownExchangeType {
+        /// The type that was asked for.
+        kind: ShortString,
+    },
+    /// It exists with another value of a field or argument.
+    Inequivalent {
+        /// What exists.
+        resource: Resource,
+        /// The field or argument that differs.
+        argument: ShortString,
+        /// What the declaration says, `None` if nothing.
+        received: Option<Described>,
+        /// What is in force, `None` if nothing.
+        current: Option<Described>,
+    },
+    /// The `x-match` argument of a binding to a headers exchange is not a string.
+    HeadersMatchType {
+        /// The name of the type it has instead.
+        type_name: &'static str,
+    },
+    /// The `x-match` argument of a binding to a headers exchange is none of the known words.
+    HeadersMatchValue {
+        /// What it says.
+        value: ShortString,
+    },
+    /// The session already has a consumer of this tag. The connection ends.
+    ConsumerTagInUse {
+        /// The tag.
+        tag: ShortString,
+    },
+    /// No unacked delivery has this tag.
+    UnknownDeliveryTag {
+        /// The tag.
+        delivery_tag: u64,
+    },
+    /// The session holds as many unacked deliveries as it may.
+    TooManyUnacked {
+        /// The bound.
+        limit: u64,
+    },
+    /// The session has selected confirms and asks for transactions.
+    ConfirmToTransaction,
+    /// The session has selected transactions and asks for confirms.
+    TransactionToConfirm,
+    /// Commit or rollback without transactions.
+    NotTransactional,
+    /// The open transaction is over its bound; nothing of it is done.
+    TransactionTooLarge {
+        /// Which bound, as `bytes` or `operations`.
+        unit: &'static str,
+        /// The bound.
+        limit: u64,
+    },
+    /// A consumer of direct replies has to be `no_ack`.
+    ReplyConsumerAcknowledges,
+    /// The session already has a consumer of direct replies.
+    ReplyConsumerExists,
+    /// The front end's own refusal, passed through in its place.
+    FrontEnd {
+        /// The code.
+        code: u16,
+        /// The text.
+        text: String,
+    },
+}
+
+/// A value with the name of its type, as an error text shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// The value, in words.
+    pub value: String,
+    /// The type's name; `None` for fields of a fixed type, where only the value is shown.
+    pub type_name: Option<&'static str>,
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Queue(name) => write!(f, "queue '{name}'"),
+            Self::Exchange(name) => write!(f, "exchange '{name}'"),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The deliveries of a session that wait to be settled.
+
+use std::collections::VecDeque;
+
+use crate::QueueNumber;
+use crate::consumer::ConsumerId;
+
+/// A delivery that its client has not settled yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Delivery {
+    pub(crate) tag: u64,
+    pub(crate) queue: QueueNumber,
+    pub(crate) sequence: u64,
+    /// `None` for a message taken by `Get`.
+    pub(crate) consumer: Option<ConsumerId>,
+}
+
+/// Unacked deliveries in the order of their tags.
+///
+/// Clients settle mostly from the front, so a removed entry in the middle only leaves a hole; holes are closed
+/// when they are the front or when they outnumber the deliveries, which keeps settling O(log n) amortised
+/// and memory within twice what is unacked.
+#[derive(Debug, Default)]
+pub(crate) struct Unacked {
+    entries: VecDeque<(u64, Option<Delivery>)>,
+    live: usize,
+}
+
+impl Unacked {
+    pub(crate) fn len(&self) -> usize {
+        self.live
+    }
+
+    /// Adds a delivery whose tag is above all others.
+    pub(crate) fn push(&mut self, delivery: Delivery) {
+        debug_assert!(self.entries.back().is_none_or(|(tag, _)| *tag < delivery.tag));
+        self.entries.push_back((delivery.tag, Some(delivery)));
+        self.live += 1;
+    }
+
+    /// Takes the delivery with this tag.
+    pub(crate) fn take(&mut self, tag: u64) -> Option<Delivery> {
+        let at = self.entries.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?;
+        let delivery = self.entries[at].1.take()?;
+        self.live -= 1;
+        self.close_holes();
+        Some(delivery)
+    }
+
+    /// Takes all deliveries up to this tag, in order. `None`, and nothing taken, if the tag itself is not unacked.
+    pub(crate) fn take_up_to(&mut self, tag: u64, taken: &mut Vec<Delivery>) -> Option<()> {
+        let at = self.entries.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?;
+        self.entries[at].1?;
+        let before = taken.len();
+        taken.extend(self.entries.drain(..=at).filter_map(|(_, delivery)| delivery));
+        self.live -= taken.len() - before;
+        self.close_holes();
+        Some(())
+    }
+
+    /// Takes all deliveries, in order.
+    pub(crate) fn take_all(&mut self, taken: &mut Vec<Delivery>) {
+        taken.extend(self.entries.drain(..).filter_map(|(_, delivery)| delivery));
+        self.live = 0;
+    }
+
+    /// Puts deliveries back that were taken before.
+    pub(crate) fn put_back(&mut self, deliveries: impl IntoIterator<Item = Delivery>) {
+        let mut all: Vec<_> = self.entries.drain(..).filter_map(|(_, delivery)| delivery).collect();
+        all.extend(deliveries);
+        all.sort_unstable_by_key(|delivery| delivery.tag);
+        self.live = all.len();
+        self.entries = all.into_iter().map(|delivery| (delivery.tag, Some(delivery))).collect();
+    }
+
+    fn close_holes(&mut self) {
+        while let Some((_, None)) = self.entries.front() {
+            self.entries.pop_front();
+        }
+        if self.entries.len() > 64 && self.entries.len() > 2 * self.live {
+            self.entries.retain(|(_, delivery)| delivery.is_some());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unacked(tags: impl IntoIterator<Item = u64>) -> Unacked {
+        let mut unacked = Unacked::default();
+        for tag in tags {
+            unacked.push(Delivery { tag, queue: QueueNumber(1), sequence: tag, consumer: None });
+        }
+        unacked
+    }
+
+    #[test]
+    fn a_tag_is_taken_once() {
+        let mut unacked = unacked(1..=5);
+        assert!(unacked.take(3).is_some());
+        assert!(unacked.take(3).is_none());
+        assert!(unacked.take_up_to(3, &mut Vec::new()).is_none());
+        assert_eq!(unacked.len(), 4);
+    }
+
+    #[test]
+    fn multiple_takes_what_is_left_below() {
+        let mut unacked = unacked(1..=5);
+        unacked.take(2);
+        let mut taken = Vec::new();
+        unacked.take_up_to(4, &mut taken).unwrap();
+        assert_eq!(taken.iter().map(|delivery| delivery.tag).collect::<Vec<_>>(), [1, 3, 4]);
+        assert_eq!(unacked.len(), 1);
+    }
+
+    #[test]
+    fn one_stuck_delivery_does_not_keep_the_settled_ones() {
+        let mut unacked = unacked(1..=100_000);
+        for tag in 2..=100_000 {
+            unacked.take(tag).unwrap();
+        }
+        assert_eq!(unacked.len(), 1);
+        assert!(unacked.entries.len() <= 65, "{} entries for one delivery", unacked.entries.len());
+    }
+
+    #[test]
+    fn what_is_put_back_stands_in_order() {
+        let mut unacked = unacked(1..=6);
+        let (five, two) = (unacked.take(5).unwrap(), unacked.take(2).unwrap());
+        unacked.put_back([five, two]);
+        let mut taken = Vec::new();
+        unacked.take_up_to(5, &mut taken).unwrap();
+        assert_eq!(taken.iter().map(|delivery| delivery.tag).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    }
+}
