@@ -39,7 +39,8 @@ pub trait Journal: Send + Sync {
     /// process to end its sync. Do not call it with a lock held that a [`Wake`] takes.
     ///
     /// # Errors
-    /// See [`ClaimError`]; on each of them the log has not changed hands.
+    /// See [`ClaimError`]. [`ClaimError::Superseded`] and [`ClaimError::ForeignCursor`] leave an earlier writer alone; after the
+    /// others it may have been fenced.
     fn claim(&self, log: &LogName, epoch: Epoch, from: Option<Cursor>) -> Result<Claim, ClaimError>;
 
     /// Removes a log and all it holds. A log that does not exist is no error.
@@ -125,7 +126,7 @@ pub trait Writer: Send {
 
     /// Has `wake` called whenever the durable position moved, a read was completed, or the state became terminal.
     ///
-    /// It is called after the change can be seen, on a thread of the engine, never from inside a method of this writer,
+    /// It is called after the change can be seen, on a thread of the engine or of one who claims the log, never from inside a method of this writer,
     /// and with no lock of the engine held: it may take the caller's lock around this writer and append. Several changes may
     /// share a call. It replaces the one set before; what happened before it was set is not told, so look at the state once.
     /// It should return quickly, because the next sync waits for it.

@@ -4,6 +4,7 @@
 //! are durable, and gives them back: as a replay after a restart, or one by one in any order.
 //!
 //! - [`Journal`], [`Writer`] and [`Reader`] are the contract; their comments are the specification.
+//! - [`FileJournal`] keeps it in files: one write and one sync for all that waits.
 //! - [`MemoryJournal`] keeps it in memory, step by step, with faults on demand. It is for tests and simulation.
 //!
 //! - [`storage`] is the file layer, with a real one and one in memory that can lose power.
@@ -12,6 +13,7 @@
 
 mod contract;
 mod error;
+mod file;
 mod log_name;
 mod memory;
 mod position;
@@ -21,6 +23,7 @@ pub use contract::{
     Claim, Description, Entry, InFlight, Journal, ReadDone, Reader, SegmentInfo, State, Wake, Writer,
 };
 pub use error::{BodyError, ClaimError, DestroyError, LostReason, ReadError};
+pub use file::{FileJournal, FileOptions};
 pub use log_name::{LogName, LogNameError};
 pub use memory::MemoryJournal;
 pub use position::{Cursor, CursorError, Epoch, Lsn};

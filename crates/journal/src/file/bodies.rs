@@ -1,0 +1,197 @@
+//! Reading single entries back, in any order, on threads of their own.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+
+use bytes::Bytes;
+
+use super::folder::{Failure, Folder, NamedFile};
+use super::format::BLOCK_BYTES;
+use super::segments::{Location, Sample, Samples};
+use super::session::{Session, lock};
+use super::walk::{Found, Invalid, SegmentWalk};
+use crate::{BodyError, Lsn, ReadDone};
+
+/// Threads that read at the same time; started when there is work for them.
+const THREADS_MAX: usize = 2;
+
+/// Segment files kept open for reading. More are opened again each time.
+const OPEN_FILES_MAX: usize = 16;
+
+/// The reads of one writer.
+pub(super) struct Bodies {
+    folder: Folder,
+    log_id: u64,
+    session: Arc<Session>,
+    state: Mutex<BodiesState>,
+    arrived: Condvar,
+    done: Mutex<Vec<ReadDone>>,
+    /// Open files, the most recently used last.
+    open: Mutex<Vec<(u64, NamedFile)>>,
+}
+
+#[derive(Default)]
+struct BodiesState {
+    questions: VecDeque<Question>,
+    threads: usize,
+    idle: usize,
+    is_stopped: bool,
+}
+
+struct Question {
+    ticket: u64,
+    lsn: Lsn,
+    range: Range<u64>,
+}
+
+impl Bodies {
+    pub(super) fn new(folder: Folder, log_id: u64, session: Arc<Session>) -> Bodies {
+        Bodies {
+            folder,
+            log_id,
+            session,
+            state: Mutex::default(),
+            arrived: Condvar::new(),
+            done: Mutex::default(),
+            open: Mutex::default(),
+        }
+    }
+
+    pub(super) fn ask(self: &Arc<Bodies>, ticket: u64, lsn: Lsn, range: Range<u64>) {
+        let mut state = lock(&self.state);
+        state.questions.push_back(Question { ticket, lsn, range });
+        if state.idle < state.questions.len() && state.threads < THREADS_MAX && self.start_thread() {
+            state.threads += 1;
+        }
+        self.arrived.notify_one();
+    }
+
+    pub(super) fn take_done(&self, out: &mut Vec<ReadDone>) {
+        out.append(&mut lock(&self.done));
+    }
+
+    pub(super) fn stop(&self) {
+        lock(&self.state).is_stopped = true;
+        self.arrived.notify_all();
+    }
+
+    fn start_thread(self: &Arc<Bodies>) -> bool {
+        let bodies = self.clone();
+        let started = thread::Builder::new().name("journal-read".into()).spawn(move || bodies.run());
+        if let Err(error) = &started {
+            tracing::warn!(%error, "cannot start a thread to read the journal");
+        }
+        started.is_ok()
+    }
+
+    fn run(&self) {
+        while let Some(Question { ticket, lsn, range }) = self.next_question() {
+            let result = self.answer(lsn, range);
+            lock(&self.done).push(ReadDone { ticket, result });
+            self.session.wake();
+        }
+    }
+
+    fn next_question(&self) -> Option<Question> {
+        let mut state = lock(&self.state);
+        loop {
+            if state.is_stopped {
+                return None;
+            }
+            if let Some(question) = state.questions.pop_front() {
+                return Some(question);
+            }
+            state.idle += 1;
+            state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
+        }
+    }
+
+    fn answer(&self, lsn: Lsn, range: Range<u64>) -> Result<Bytes, BodyError> {
+        let durable = self.session.durable();
+        if lsn > durable {
+            return Err(BodyError::NotDurable { lsn, durable });
+        }
+        let location = lock(&self.session.segments).locate(lsn).ok_or(BodyError::Trimmed { lsn })?;
+        let result = self.read(lsn, range, location);
+        // A segment that was freed meanwhile may have been written over while it was read.
+        match lock(&self.session.segments).contains(location.segment) {
+            true => result,
+            false => Err(BodyError::Trimmed { lsn }),
+        }
+    }
+
+    fn read(&self, lsn: Lsn, range: Range<u64>, location: Location) -> Result<Bytes, BodyError> {
+        let file = self.file(location.segment)?;
+        let walk = SegmentWalk::new(file, location.segment, location.segment_bytes, self.log_id);
+        let nearest = match location.nearest {
+            Some(nearest) => Some(nearest),
+            None => self.index(&walk)?.nearest(lsn),
+        };
+        let found = find(&walk, lsn, nearest)?;
+        let entry_bytes = u64::from(found.header.payload_bytes);
+        let Range { start, end } = range;
+        if start > end || end > entry_bytes {
+            return Err(BodyError::OutOfRange { lsn, start, end, entry_bytes });
+        }
+        if end - start == entry_bytes {
+            return walk.payload(&found)?.map_err(|invalid| corrupt(&walk, found.offset, lsn, invalid));
+        }
+        let mut bytes = vec![0; (end - start) as usize];
+        walk.file.read(&mut bytes, found.payload_at() + start)?;
+        Ok(bytes.into())
+    }
+
+    /// Walks through a segment that has no index yet, once.
+    fn index(&self, walk: &SegmentWalk) -> Result<Samples, BodyError> {
+        let mut samples = Samples::default();
+        let mut offset = BLOCK_BYTES;
+        while let Ok(found) = walk.header(offset)? {
+            samples.note(found.header.lsn, offset);
+            offset = found.end();
+        }
+        lock(&self.session.segments).set_samples(walk.number, samples.clone());
+        Ok(samples)
+    }
+
+    fn file(&self, number: u64) -> Result<NamedFile, Failure> {
+        let mut open = lock(&self.open);
+        if let Some(at) = open.iter().position(|(other, _)| *other == number) {
+            let used = open.remove(at);
+            let file = used.1.clone();
+            open.push(used);
+            return Ok(file);
+        }
+        let file = self.folder.open_segment(number)?;
+        if open.len() == OPEN_FILES_MAX {
+            open.remove(0);
+        }
+        open.push((number, file.clone()));
+        Ok(file)
+    }
+}
+
+/// Walks from the nearest known entry to the wanted one.
+fn find(walk: &SegmentWalk, lsn: Lsn, nearest: Option<Sample>) -> Result<Found, BodyError> {
+    let Some(Sample { mut offset, .. }) = nearest else { return Err(BodyError::Trimmed { lsn }) };
+    loop {
+        match walk.header(offset)? {
+            Ok(found) if found.header.lsn == lsn => return Ok(found),
+            Ok(found) if found.header.lsn < lsn => offset = found.end(),
+            Ok(_) => return Err(corrupt(walk, offset, lsn, "another entry stands in its place")),
+            Err(invalid) => return Err(corrupt(walk, offset, lsn, invalid)),
+        }
+    }
+}
+
+fn corrupt(walk: &SegmentWalk, offset: u64, lsn: Lsn, invalid: Invalid) -> BodyError {
+    BodyError::Corrupt { file: walk.file.path.clone(), offset, lsn, detail: invalid.into() }
+}
+
+impl From<Failure> for BodyError {
+    fn from(Failure { file, error, .. }: Failure) -> BodyError {
+        BodyError::Storage { file, error: Arc::new(error) }
+    }
+}

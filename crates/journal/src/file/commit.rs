@@ -1,0 +1,182 @@
+//! Group commit: what was submitted is written in one go and synced once.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::FileOptions;
+use super::folder::{Failure, Folder};
+use super::format::{BLOCK_BYTES, ClaimRecord, EntryHeader, HEADER_BYTES, SegmentHeader, padded_bytes};
+use super::recovery::End;
+use super::session::{Order, Session, Submission, lock};
+use super::spares::Spares;
+use super::walk::SegmentWalk;
+use crate::{LostReason, Lsn};
+
+static ZEROS: [u8; BLOCK_BYTES as usize] = [0; BLOCK_BYTES as usize];
+
+/// The end of a log, where it grows. Lives on the commit thread.
+pub(super) struct Committer {
+    pub(super) folder: Folder,
+    pub(super) options: FileOptions,
+    pub(super) log_id: u64,
+    pub(super) session: Arc<Session>,
+    pub(super) spares: Arc<Spares>,
+    /// The active segment; `None` before the first entry of a log.
+    pub(super) active: Option<End>,
+}
+
+/// The entries of one write: they lie one behind the other in the active segment.
+struct Batch {
+    headers: Vec<[u8; HEADER_BYTES]>,
+    offsets: Vec<u64>,
+    end: u64,
+    link: u32,
+    payload_bytes: u64,
+}
+
+impl Committer {
+    /// The thread: commits until it is told to end, or a failure ends the log.
+    pub(super) fn run(&mut self) {
+        let mut taken = Vec::new();
+        loop {
+            let order = self.session.take(&mut taken);
+            if order == Order::Stop || taken.is_empty() {
+                return self.end(order);
+            }
+            if let Err(failure) = self.commit(&mut taken) {
+                return self.session.lose(LostReason::from(failure));
+            }
+        }
+    }
+
+    /// Commits a part of what was taken, and takes it out.
+    fn commit(&mut self, taken: &mut Vec<Submission>) -> Result<(), Failure> {
+        let room = self.active.as_ref().map_or(0, |active| active.walk.bytes - active.offset);
+        let mut count = self.fitting(taken, room);
+        if count == 0 {
+            let first_bytes = padded_bytes(taken[0].payload.len() as u64);
+            let bytes = self.roll(first_bytes)?;
+            count = self.fitting(taken, bytes - BLOCK_BYTES);
+        }
+        let part = &taken[..count];
+        let batch = self.write(part)?;
+        self.note(part, &batch);
+        self.session.publish(part[count - 1].lsn, batch.payload_bytes);
+        taken.drain(..count);
+        Ok(())
+    }
+
+    /// How many entries from the first on go into one write: as fit in `room`, up to about the size of a batch.
+    fn fitting(&self, taken: &[Submission], room: u64) -> usize {
+        let room = room.min(self.options.commit_bytes_max.max(padded_bytes(taken[0].payload.len() as u64)));
+        let mut bytes = 0;
+        let fits = |submission: &&Submission| {
+            bytes += padded_bytes(submission.payload.len() as u64);
+            bytes <= room
+        };
+        taken.iter().take_while(fits).count()
+    }
+
+    /// Starts a new segment with room for an entry of this size. What is in the old one is durable already.
+    fn roll(&mut self, entry_bytes: u64) -> Result<u64, Failure> {
+        let (number, regular_bytes, link) = match &self.active {
+            Some(active) => {
+                (active.walk.number + 1, self.options.bytes_after(active.walk.bytes), active.link)
+            }
+            None => (1, self.options.segment_bytes_first, 0),
+        };
+        let spare = self.spares.take(regular_bytes.max(BLOCK_BYTES + entry_bytes))?;
+        let (log_id, bytes, epoch) = (self.log_id, spare.bytes, self.session.epoch);
+        let file = self.folder.promote_spare(spare.number, SegmentHeader { log_id, number, bytes, epoch })?;
+        self.spares.want(self.options.bytes_after(bytes));
+        if self.active.is_some() {
+            self.session.sealed.fetch_add(1, Ordering::Release);
+        }
+        let walk = SegmentWalk::new(file, number, bytes, log_id);
+        self.active = Some(End { walk, offset: BLOCK_BYTES, link });
+        Ok(bytes)
+    }
+
+    fn write(&mut self, part: &[Submission]) -> Result<Batch, Failure> {
+        let Some(active) = &mut self.active else { unreachable!("a segment was started for the batch") };
+        let batch = Batch::new(part, active, self.log_id, &self.session);
+        let mut slices = Vec::with_capacity(3 * part.len());
+        for (header, submission) in batch.headers.iter().zip(part) {
+            let bytes = HEADER_BYTES + submission.payload.len();
+            let padding = bytes.next_multiple_of(BLOCK_BYTES as usize) - bytes;
+            slices.push(IoSlice::new(header));
+            slices.push(IoSlice::new(&submission.payload));
+            slices.push(IoSlice::new(&ZEROS[..padding]));
+        }
+        active.walk.file.write(&mut slices, active.offset)?;
+        active.walk.file.sync()?;
+        active.offset = batch.end;
+        active.link = batch.link;
+        Ok(batch)
+    }
+
+    /// Before the entries are published, so that they can be read from then on.
+    fn note(&self, part: &[Submission], batch: &Batch) {
+        let Some(active) = &self.active else { return };
+        let mut segments = lock(&self.session.segments);
+        for (submission, &offset) in part.iter().zip(&batch.offsets) {
+            segments.note(active.walk.number, active.walk.bytes, submission.lsn, offset);
+        }
+    }
+
+    /// After a drain the end is known to be clean: the next claim takes damage for damage, not for a torn write.
+    fn end(&self, order: Order) {
+        if order != Order::Drain {
+            return;
+        }
+        let (log_id, epoch, durable) = (self.log_id, self.session.epoch, self.session.durable());
+        if let Err(Failure { operation, file, error }) =
+            self.folder.write_claim(ClaimRecord { log_id, epoch, durable })
+        {
+            tracing::warn!(operation, file, %error, "cannot mark the clean end of the journal");
+        }
+    }
+}
+
+impl Batch {
+    fn new(part: &[Submission], active: &End, log_id: u64, session: &Session) -> Batch {
+        let mut batch = Batch {
+            headers: Vec::with_capacity(part.len()),
+            offsets: Vec::with_capacity(part.len()),
+            end: active.offset,
+            link: active.link,
+            payload_bytes: 0,
+        };
+        let durable = session.durable();
+        for Submission { lsn, payload } in part {
+            batch.push(EntryHeader {
+                log_id,
+                segment: active.walk.number,
+                lsn: *lsn,
+                epoch: session.epoch,
+                durable,
+                payload_bytes: payload_bytes(*lsn, payload.len()),
+                link: batch.link,
+                payload_crc: crc32c::crc32c(payload),
+            });
+        }
+        batch
+    }
+
+    fn push(&mut self, header: EntryHeader) {
+        let (bytes, crc) = header.encode();
+        self.headers.push(bytes);
+        self.offsets.push(self.end);
+        self.end += header.padded_bytes();
+        self.link = crc;
+        self.payload_bytes += u64::from(header.payload_bytes);
+    }
+}
+
+fn payload_bytes(lsn: Lsn, bytes: usize) -> u32 {
+    match u32::try_from(bytes) {
+        Ok(bytes) => bytes,
+        Err(_) => unreachable!("append refuses an entry as large as {lsn}: {bytes} bytes"),
+    }
+}

@@ -1,0 +1,289 @@
+//! The file engine: segments in a folder per log, one write and one sync for all that waits.
+//!
+//! ```text
+//!   append ─> queue ─> commit thread ── write, fdatasync ──> durable, wake
+//!                        │    ▲
+//!             old segment│    │next segment, made in advance
+//!                        ▼    │
+//!   trim ────────────> spares thread          read ─> up to two read threads ─> wake
+//! ```
+//!
+//! The bytes on disk are drawn in `docs/journal-format.md`.
+
+mod bodies;
+mod commit;
+mod folder;
+mod format;
+mod recovery;
+mod replay;
+mod segments;
+mod session;
+mod spares;
+mod walk;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use self::bodies::Bodies;
+use self::commit::Committer;
+use self::folder::{Failure, Folder, SEGMENT_BYTES_MIN};
+use self::format::{BLOCK_BYTES, ClaimRecord, PAYLOAD_BYTES_MAX};
+use self::recovery::{Recovered, recover};
+use self::replay::FileReader;
+use self::segments::SegmentTable;
+use self::session::{Latch, Session, lock};
+use self::spares::Spares;
+use self::writer::FileWriter;
+use crate::storage::Storage;
+use crate::{Claim, ClaimError, Cursor, Description, DestroyError, Epoch, Journal, LogName, LostReason, Lsn};
+
+/// Settings of the file engine.
+#[derive(Clone, Copy, Debug)]
+pub struct FileOptions {
+    /// A random number, from a good source. Each new log gets its id from it, which marks the log's entries; whoever
+    /// knew it could publish bytes that pass for entries of the journal after a crash.
+    pub log_id_seed: u64,
+    /// Size of a log's first segment, in bytes; each further one is twice as large. Default 1 MiB. Rounded up to 4096.
+    pub segment_bytes_first: u64,
+    /// Where segments stop growing, in bytes. Default 64 MiB. An entry that does not fit gets a segment of its own.
+    pub segment_bytes_max: u64,
+    /// About how much goes into one write and sync, in bytes, unless a single entry is larger. Default 4 MiB. More would let the first
+    /// entries of a large queue wait longer than the disk gains.
+    pub commit_bytes_max: u64,
+    /// How many trimmed segments are kept to be written again, per log. Default 4.
+    pub spare_segments_max: usize,
+}
+
+impl FileOptions {
+    /// The defaults, with this seed.
+    pub fn new(log_id_seed: u64) -> FileOptions {
+        FileOptions {
+            log_id_seed,
+            segment_bytes_first: 1 << 20,
+            segment_bytes_max: 64 << 20,
+            commit_bytes_max: 4 << 20,
+            spare_segments_max: 4,
+        }
+    }
+
+    fn rounded(mut self) -> FileOptions {
+        let round = |bytes: u64| bytes.max(SEGMENT_BYTES_MIN).next_multiple_of(BLOCK_BYTES);
+        self.segment_bytes_first = round(self.segment_bytes_first);
+        self.segment_bytes_max = round(self.segment_bytes_max).max(self.segment_bytes_first);
+        self
+    }
+
+    /// The size of the segment that follows one of this size.
+    fn bytes_after(&self, bytes: u64) -> u64 {
+        bytes.saturating_mul(2).clamp(self.segment_bytes_first, self.segment_bytes_max)
+    }
+}
+
+/// A journal in files.
+///
+/// Keep other processes away from its storage: see [`DirectoryLock`](crate::storage::DirectoryLock). Within a process, have one
+/// `FileJournal` per storage. Each claimed log takes two threads, and up to two more while entries are read back.
+pub struct FileJournal {
+    storage: Arc<dyn Storage>,
+    options: FileOptions,
+    slots: Mutex<BTreeMap<LogName, Arc<Slot>>>,
+}
+
+/// The one at work on a log; the lock is held during a claim.
+type Slot = Mutex<Option<Arc<Running>>>;
+
+/// The threads of one claim.
+struct Running {
+    session: Arc<Session>,
+    spares: Arc<Spares>,
+    /// Set when the commit thread has ended.
+    committed: Latch,
+}
+
+impl Running {
+    /// Lets the threads end when they have done what they are at.
+    fn stop(&self) {
+        self.session.order(session::Order::Stop);
+        self.spares.stop();
+    }
+
+    /// Ends the reign: when this returns, the files are touched by no one and nobody is told anything more.
+    fn fence(&self, by: Epoch) {
+        self.session.fence(by);
+        self.stop();
+        self.committed.wait();
+        self.spares.ended.wait();
+    }
+}
+
+impl FileJournal {
+    /// A journal in `storage`, which is not touched before the first claim.
+    pub fn new(storage: Arc<dyn Storage>, options: FileOptions) -> FileJournal {
+        FileJournal { storage, options: options.rounded(), slots: Mutex::default() }
+    }
+
+    fn slot(&self, log: &LogName) -> Arc<Slot> {
+        lock(&self.slots).entry(log.clone()).or_default().clone()
+    }
+
+    fn folder(&self, log: &LogName) -> Folder {
+        Folder::new(self.storage.clone(), log.as_str())
+    }
+
+    /// The id of a new log: different for each name, unknown to those who do not know the seed.
+    fn new_log_id(&self, log: &LogName) -> u64 {
+        let mixed = log.as_str().bytes().fold(self.options.log_id_seed, |mixed, byte| {
+            (mixed ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23)
+        });
+        mixed ^ (mixed >> 31)
+    }
+
+    fn start(
+        &self,
+        folder: &Folder,
+        record: ClaimRecord,
+        recovered: Recovered,
+    ) -> Result<Arc<Running>, Failure> {
+        let Recovered { segments, end, tail, .. } = recovered;
+        let next_bytes = match &end {
+            Some(end) => self.options.bytes_after(end.walk.bytes),
+            None => self.options.segment_bytes_first,
+        };
+        let spares = Arc::new(Spares::open(folder.clone(), self.options, next_bytes)?);
+        let session = Arc::new(Session::new(record.epoch, tail, SegmentTable::new(segments)));
+        let running = Arc::new(Running {
+            session: session.clone(),
+            spares: spares.clone(),
+            committed: Latch::default(),
+        });
+        let mut committer = Committer {
+            folder: folder.clone(),
+            options: self.options,
+            log_id: record.log_id,
+            session,
+            spares: spares.clone(),
+            active: end,
+        };
+        let ending = AtEnd { running: running.clone(), is_committer: true };
+        spawn("journal-commit", folder, move || {
+            let _ending = ending;
+            committer.run();
+        })?;
+        let ending = AtEnd { running: running.clone(), is_committer: false };
+        let spawned = spawn("journal-spares", folder, move || {
+            let _ending = ending;
+            spares.run();
+        });
+        // The commit thread must not outlive a claim that failed.
+        spawned.inspect_err(|_| running.fence(record.epoch))?;
+        Ok(running)
+    }
+}
+
+/// Says that a thread has ended, also by a panic.
+struct AtEnd {
+    running: Arc<Running>,
+    is_committer: bool,
+}
+
+impl Drop for AtEnd {
+    fn drop(&mut self) {
+        if self.is_committer && thread::panicking() {
+            self.running.session.lose(LostReason::ThreadEnded { thread: "commit" });
+        }
+        let latch = if self.is_committer { &self.running.committed } else { &self.running.spares.ended };
+        latch.set();
+    }
+}
+
+fn spawn(name: &str, folder: &Folder, work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    match thread::Builder::new().name(name.into()).spawn(work) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure { operation: "starting a thread", file: folder.claim_path(), error }),
+    }
+}
+
+impl Journal for FileJournal {
+    fn describe(&self) -> Description {
+        Description {
+            durable_means: "written and synced (fdatasync) to the local file system",
+            entry_bytes_max: PAYLOAD_BYTES_MAX,
+            batch_bytes_preferred: 1 << 20,
+        }
+    }
+
+    fn claim(&self, log: &LogName, epoch: Epoch, from: Option<Cursor>) -> Result<Claim, ClaimError> {
+        let from = match from {
+            None => Lsn::ZERO,
+            Some(cursor) => cursor.lsn().ok_or(ClaimError::ForeignCursor)?,
+        };
+        let (slot, folder) = (self.slot(log), self.folder(log));
+        let mut slot = lock(&slot);
+        if folder.is_half_destroyed()? {
+            folder.destroy()?;
+        }
+        if !folder.exists()? {
+            folder.create()?;
+        }
+        let before = self.read_record(log, &folder)?;
+        if epoch < before.epoch {
+            return Err(ClaimError::Superseded { by: before.epoch, epoch });
+        }
+        if let Some(running) = slot.take() {
+            running.fence(epoch);
+        }
+        // Again: closing the log may have written it.
+        let before = self.read_record(log, &folder)?;
+        let recovered = recover(&folder, before.log_id, from, before.durable)?;
+        let record = ClaimRecord { epoch, durable: recovered.tail, ..before };
+        folder.write_claim(record)?;
+
+        let (tail, start) = (recovered.tail, recovered.replay_at);
+        let numbers: Vec<u64> = recovered.segments.iter().map(|segment| segment.number).collect();
+        let reader =
+            FileReader::new(folder.clone(), record.log_id, numbers.into_iter(), start, from.next(), tail);
+        let running = self.start(&folder, record, recovered)?;
+        *slot = Some(running.clone());
+        let bodies = Bodies::new(folder, record.log_id, running.session.clone());
+        Ok(Claim { reader: Box::new(reader), writer: Box::new(FileWriter::new(running, bodies, tail)), tail })
+    }
+
+    fn destroy(&self, log: &LogName, epoch: Epoch) -> Result<(), DestroyError> {
+        let (slot, folder) = (self.slot(log), self.folder(log));
+        let mut slot = lock(&slot);
+        if !folder.exists()? {
+            return Ok(());
+        }
+        let held_by = folder.read_claim()?.and_then(|bytes| ClaimRecord::decode(&bytes).ok());
+        if let Some(by) = held_by.map(|record| record.epoch).filter(|by| *by > epoch) {
+            return Err(DestroyError::Superseded { by, epoch });
+        }
+        if let Some(running) = slot.take() {
+            running.fence(epoch);
+        }
+        Ok(folder.destroy()?)
+    }
+}
+
+impl FileJournal {
+    /// The claim record; that of a new log if there is none.
+    fn read_record(&self, log: &LogName, folder: &Folder) -> Result<ClaimRecord, ClaimError> {
+        match folder.read_claim()? {
+            None => Ok(ClaimRecord { log_id: self.new_log_id(log), epoch: Epoch(0), durable: Lsn::ZERO }),
+            Some(bytes) => ClaimRecord::decode(&bytes).map_err(|detail| ClaimError::Corrupt {
+                file: folder.claim_path(),
+                offset: 0,
+                lsn: Lsn::ZERO,
+                detail: detail.into(),
+            }),
+        }
+    }
+}
+
+impl From<Failure> for DestroyError {
+    fn from(Failure { operation, file, error }: Failure) -> DestroyError {
+        DestroyError::Storage { operation, file, error: Arc::new(error) }
+    }
+}

@@ -1,0 +1,85 @@
+//! Reading a log from the cursor of a claim to its tail.
+
+use std::sync::Arc;
+
+use super::folder::{Failure, Folder};
+use super::format::BLOCK_BYTES;
+use super::recovery::Place;
+use super::walk::SegmentWalk;
+use crate::{Cursor, Entry, Lsn, ReadError, Reader};
+
+pub(super) struct FileReader {
+    folder: Folder,
+    log_id: u64,
+    /// Numbers of the segments that are still to be read, the next one last.
+    segments: Vec<u64>,
+    walk: Option<SegmentWalk>,
+    offset: u64,
+    next: Lsn,
+    tail: Lsn,
+}
+
+impl FileReader {
+    /// `segments` in ascending order; those before `start` are left out.
+    pub(super) fn new(
+        folder: Folder,
+        log_id: u64,
+        segments: impl DoubleEndedIterator<Item = u64>,
+        start: Place,
+        next: Lsn,
+        tail: Lsn,
+    ) -> FileReader {
+        let segments = segments.filter(|&number| number >= start.segment).rev().collect();
+        FileReader { folder, log_id, segments, walk: None, offset: start.offset, next, tail }
+    }
+
+    fn open_next_segment(&mut self) -> Result<bool, Failure> {
+        let Some(number) = self.segments.pop() else { return Ok(false) };
+        if self.walk.is_some() {
+            self.offset = BLOCK_BYTES;
+        }
+        let file = self.folder.open_segment(number)?;
+        let bytes = file.bytes()?;
+        self.walk = Some(SegmentWalk::new(file, number, bytes, self.log_id));
+        Ok(true)
+    }
+
+    fn read(&mut self) -> Result<Entry, ReadError> {
+        if self.walk.is_none() {
+            self.open_next_segment()?;
+        }
+        loop {
+            let Some(walk) = &self.walk else { return Err(ReadError::Trimmed { lsn: self.next }) };
+            let invalid = match walk.header(self.offset)? {
+                Ok(found) if found.header.lsn == self.next => match walk.payload(&found)? {
+                    Ok(bytes) => {
+                        (self.offset, self.next) = (found.end(), self.next.next());
+                        let (lsn, epoch) = (found.header.lsn, found.header.epoch);
+                        return Ok(Entry { lsn, epoch, cursor: Cursor::behind(lsn), bytes });
+                    }
+                    Err(invalid) => invalid,
+                },
+                Ok(_) => "another entry stands in its place",
+                Err(_) if !self.segments.is_empty() => {
+                    self.open_next_segment()?;
+                    continue;
+                }
+                Err(invalid) => invalid,
+            };
+            let (file, offset, lsn) = (walk.file.path.clone(), self.offset, self.next);
+            return Err(ReadError::Corrupt { file, offset, lsn, detail: invalid.into() });
+        }
+    }
+}
+
+impl Reader for FileReader {
+    fn next(&mut self) -> Result<Option<Entry>, ReadError> {
+        if self.next > self.tail { Ok(None) } else { self.read().map(Some) }
+    }
+}
+
+impl From<Failure> for ReadError {
+    fn from(Failure { file, error, .. }: Failure) -> ReadError {
+        ReadError::Storage { file, error: Arc::new(error) }
+    }
+}

@@ -1,0 +1,183 @@
+//! What the writer, the commit thread and the claims of one log share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use bytes::Bytes;
+
+use super::segments::SegmentTable;
+use crate::{Epoch, InFlight, LostReason, Lsn, State, Wake};
+
+/// One reign over a log: from a claim to the next.
+pub(super) struct Session {
+    pub(super) epoch: Epoch,
+    pub(super) segments: Mutex<SegmentTable>,
+    pub(super) sealed: AtomicU64,
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    durable: AtomicU64,
+    submitted: AtomicU64,
+    bytes_in_flight: AtomicU64,
+    /// Fenced or lost.
+    end: OnceLock<State>,
+    wake: Mutex<Option<Wake>>,
+}
+
+/// One entry on its way to the disk.
+pub(super) struct Submission {
+    pub(super) lsn: Lsn,
+    pub(super) payload: Bytes,
+}
+
+#[derive(Default)]
+struct Queue {
+    submissions: Vec<Submission>,
+    order: Order,
+    is_waiting: bool,
+}
+
+/// What the commit thread is to do besides committing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Order {
+    #[default]
+    GoOn,
+    /// Commit what was submitted, then end.
+    Drain,
+    /// End after the commit that is under way.
+    Stop,
+}
+
+impl Session {
+    pub(super) fn new(epoch: Epoch, tail: Lsn, segments: SegmentTable) -> Session {
+        Session {
+            epoch,
+            segments: Mutex::new(segments),
+            sealed: AtomicU64::new(0),
+            queue: Mutex::default(),
+            arrived: Condvar::new(),
+            durable: AtomicU64::new(tail.0),
+            submitted: AtomicU64::new(tail.0),
+            bytes_in_flight: AtomicU64::new(0),
+            end: OnceLock::new(),
+            wake: Mutex::default(),
+        }
+    }
+
+    pub(super) fn submit(&self, lsn: Lsn, payload: Bytes) {
+        if self.has_ended() {
+            return;
+        }
+        self.submitted.store(lsn.0, Ordering::Release);
+        self.bytes_in_flight.fetch_add(payload.len() as u64, Ordering::Relaxed);
+        let mut queue = lock(&self.queue);
+        queue.submissions.push(Submission { lsn, payload });
+        if queue.is_waiting {
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Moves what was submitted to the end of `taken`. If that is still empty, waits until it is not, or an order came.
+    pub(super) fn take(&self, taken: &mut Vec<Submission>) -> Order {
+        let mut queue = lock(&self.queue);
+        while taken.is_empty() && queue.submissions.is_empty() && queue.order == Order::GoOn {
+            queue.is_waiting = true;
+            queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.is_waiting = false;
+        }
+        taken.append(&mut queue.submissions);
+        queue.order
+    }
+
+    pub(super) fn order(&self, order: Order) {
+        let mut queue = lock(&self.queue);
+        if queue.order != Order::Stop {
+            queue.order = order;
+        }
+        self.arrived.notify_one();
+    }
+
+    /// Tells the world that everything up to `lsn` is durable.
+    pub(super) fn publish(&self, lsn: Lsn, payload_bytes: u64) {
+        self.bytes_in_flight.fetch_sub(payload_bytes, Ordering::Relaxed);
+        self.durable.store(lsn.0, Ordering::Release);
+        self.wake();
+    }
+
+    pub(super) fn durable(&self) -> Lsn {
+        Lsn(self.durable.load(Ordering::Acquire))
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.end.get().cloned().unwrap_or_else(|| State::Durable(self.durable()))
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.end.get().is_some()
+    }
+
+    pub(super) fn in_flight(&self) -> InFlight {
+        if self.has_ended() {
+            return InFlight::default();
+        }
+        // In this order, so that the difference is never negative.
+        let durable = self.durable();
+        let entries = self.submitted.load(Ordering::Acquire) - durable.0;
+        InFlight { entries, bytes: self.bytes_in_flight.load(Ordering::Relaxed) }
+    }
+
+    pub(super) fn lose(&self, reason: LostReason) {
+        let (durable, submitted) = (self.durable(), Lsn(self.submitted.load(Ordering::Acquire)));
+        tracing::error!(%reason, durable = durable.0, submitted = submitted.0, "the journal accepts nothing more");
+        self.end(State::Lost { durable, submitted, reason: Arc::new(reason) });
+    }
+
+    pub(super) fn fence(&self, by: Epoch) {
+        self.end(State::Fenced { by });
+    }
+
+    fn end(&self, state: State) {
+        let is_first = self.end.set(state).is_ok();
+        self.order(Order::Stop);
+        if is_first {
+            self.wake();
+        }
+    }
+
+    pub(super) fn watch(&self, wake: Option<Wake>) {
+        *lock(&self.wake) = wake;
+    }
+
+    /// Calls the one who watches, with no lock held: it may well submit.
+    pub(super) fn wake(&self) {
+        let wake = lock(&self.wake).clone();
+        if let Some(wake) = wake {
+            wake();
+        }
+    }
+}
+
+/// A lock that outlives a panic elsewhere: what it protects is whole between any two statements here.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Set once when a thread has ended, however it did.
+#[derive(Default)]
+pub(super) struct Latch {
+    is_set: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Latch {
+    pub(super) fn set(&self) {
+        *lock(&self.is_set) = true;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn wait(&self) {
+        let mut is_set = lock(&self.is_set);
+        while !*is_set {
+            is_set = self.changed.wait(is_set).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}

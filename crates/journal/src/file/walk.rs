@@ -1,0 +1,120 @@
+//! Reading entries one by one out of a segment file, with all checks.
+
+use bytes::Bytes;
+
+use super::folder::{Failure, NamedFile};
+use super::format::{EntryHeader, HEADER_BYTES};
+use crate::Lsn;
+
+/// Payloads are checked in pieces of this size, so that the largest needs no more memory.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// A valid header and where it was found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    pub(super) header: EntryHeader,
+    /// The header's own checksum, which the next entry's link has to equal.
+    pub(super) crc: u32,
+    pub(super) offset: u64,
+}
+
+impl Found {
+    /// Where the next entry would start.
+    pub(super) fn end(&self) -> u64 {
+        self.offset + self.header.padded_bytes()
+    }
+
+    /// Where the payload starts.
+    pub(super) fn payload_at(&self) -> u64 {
+        self.offset + HEADER_BYTES as u64
+    }
+}
+
+/// One segment file as a sequence of entries.
+#[derive(Clone)]
+pub(super) struct SegmentWalk {
+    pub(super) file: NamedFile,
+    pub(super) number: u64,
+    /// Size of the file.
+    pub(super) bytes: u64,
+    log_id: u64,
+}
+
+/// An entry that is not what should be there, with the reason.
+pub(super) type Invalid = &'static str;
+
+impl SegmentWalk {
+    pub(super) fn new(file: NamedFile, number: u64, bytes: u64, log_id: u64) -> SegmentWalk {
+        SegmentWalk { file, number, bytes, log_id }
+    }
+
+    /// The header at `offset`, if it is one of this segment and its entry fits in.
+    pub(super) fn header(&self, offset: u64) -> Result<Result<Found, Invalid>, Failure> {
+        if offset + HEADER_BYTES as u64 > self.bytes {
+            return Ok(Err("the segment ends"));
+        }
+        let mut bytes = [0; HEADER_BYTES];
+        self.file.read(&mut bytes, offset)?;
+        Ok(self.decode(&bytes, offset))
+    }
+
+    fn decode(&self, bytes: &[u8; HEADER_BYTES], offset: u64) -> Result<Found, Invalid> {
+        let (header, crc) = EntryHeader::decode(bytes)?;
+        let found = Found { header, crc, offset };
+        if header.log_id != self.log_id || header.segment != self.number {
+            return Err("the entry belongs to an earlier use of the file");
+        }
+        if found.end() > self.bytes {
+            return Err("the entry is larger than the rest of its segment");
+        }
+        Ok(found)
+    }
+
+    /// The entry at `offset`, if it is `lsn`, follows the one with the header checksum `link` (if that is known), and its
+    /// payload is whole.
+    pub(super) fn entry(
+        &self,
+        offset: u64,
+        lsn: Lsn,
+        link: Option<u32>,
+    ) -> Result<Result<Found, Invalid>, Failure> {
+        let found = match self.header(offset)? {
+            Ok(found) => found,
+            Err(invalid) => return Ok(Err(invalid)),
+        };
+        if found.header.lsn != lsn {
+            return Ok(Err("another entry stands in its place"));
+        }
+        if link.is_some_and(|link| link != found.header.link) {
+            return Ok(Err("the entry does not follow the one before it"));
+        }
+        if self.payload_crc(&found)? != found.header.payload_crc {
+            return Ok(Err("the checksum of the payload is wrong"));
+        }
+        Ok(Ok(found))
+    }
+
+    /// The whole payload, if its checksum is right.
+    pub(super) fn payload(&self, found: &Found) -> Result<Result<Bytes, Invalid>, Failure> {
+        let mut bytes = vec![0; found.header.payload_bytes as usize];
+        self.file.read(&mut bytes, found.payload_at())?;
+        match crc32c::crc32c(&bytes) == found.header.payload_crc {
+            true => Ok(Ok(bytes.into())),
+            false => Ok(Err("the checksum of the payload is wrong")),
+        }
+    }
+
+    fn payload_crc(&self, found: &Found) -> Result<u32, Failure> {
+        let mut left = found.header.payload_bytes as usize;
+        let mut piece = vec![0; left.min(PIECE_BYTES)];
+        let (mut crc, mut at) = (0, found.payload_at());
+        while left > 0 {
+            let piece = &mut piece[..left.min(PIECE_BYTES)];
+            self.file.read(piece, at)?;
+            crc = crc32c::crc32c_append(crc, piece);
+            at += piece.len() as u64;
+            left -= piece.len();
+        }
+        Ok(crc)
+    }
+}

@@ -1,0 +1,95 @@
+//! The caller's end of a claimed log.
+
+use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use super::Running;
+use super::bodies::Bodies;
+use super::format::PAYLOAD_BYTES_MAX;
+use super::session::{Order, lock};
+use crate::{Cursor, InFlight, Lsn, ReadDone, SegmentInfo, State, Wake, Writer};
+
+pub(super) struct FileWriter {
+    running: Arc<Running>,
+    bodies: Arc<Bodies>,
+    submitted: Lsn,
+}
+
+impl FileWriter {
+    pub(super) fn new(running: Arc<Running>, bodies: Bodies, tail: Lsn) -> FileWriter {
+        FileWriter { running, bodies: Arc::new(bodies), submitted: tail }
+    }
+}
+
+impl Writer for FileWriter {
+    fn append(&mut self, lsn: Lsn, payload: Bytes) {
+        assert_eq!(lsn, self.submitted.next(), "entries are appended in order, without a gap");
+        assert!(
+            payload.len() as u64 <= PAYLOAD_BYTES_MAX,
+            "the entry is larger than {PAYLOAD_BYTES_MAX} bytes"
+        );
+        self.submitted = lsn;
+        self.running.session.submit(lsn, payload);
+    }
+
+    fn state(&self) -> State {
+        self.running.session.state()
+    }
+
+    fn in_flight(&self) -> InFlight {
+        self.running.session.in_flight()
+    }
+
+    fn watch(&mut self, wake: Wake) {
+        self.running.session.watch(Some(wake));
+    }
+
+    fn cursor(&self, lsn: Lsn) -> Cursor {
+        Cursor::behind(lsn)
+    }
+
+    fn read(&mut self, ticket: u64, lsn: Lsn, range: Range<u64>) {
+        self.bodies.ask(ticket, lsn, range);
+    }
+
+    fn completed_reads(&mut self, out: &mut Vec<ReadDone>) {
+        self.bodies.take_done(out);
+    }
+
+    fn trim(&mut self, before: Lsn, keep: &[RangeInclusive<Lsn>]) {
+        let session = &self.running.session;
+        if session.has_ended() {
+            return;
+        }
+        let freed = lock(&session.segments).trim(before, keep, session.durable());
+        if !freed.is_empty() {
+            self.running.spares.condemn(freed);
+        }
+    }
+
+    fn segments(&self) -> Vec<SegmentInfo> {
+        lock(&self.running.session.segments).infos()
+    }
+
+    fn sealed_count(&self) -> u64 {
+        self.running.session.sealed.load(Ordering::Acquire)
+    }
+
+    fn close(self: Box<Self>) -> State {
+        self.running.session.order(Order::Drain);
+        self.running.committed.wait();
+        self.running.session.state()
+    }
+}
+
+impl Drop for FileWriter {
+    fn drop(&mut self) {
+        self.running.stop();
+        self.bodies.stop();
+        // The wake may hold what holds this writer.
+        self.running.session.watch(None);
+    }
+}
