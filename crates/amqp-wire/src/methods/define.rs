@@ -3,8 +3,9 @@
 /// Makes, for each class, a module with a struct per method and an enum of them, and over all the enum `Method`.
 ///
 /// A line is `Name = id, "class.name", { fields }`. A method with content says `content` behind its name. Arguments
-/// that the protocol has retired stand as `reserved(types)` before or after the fields: they are skipped when read and
-/// written as their default, and nobody else sees them.
+/// that the protocol has retired stand as `reserved(types)` before or after the fields: they are skipped when read
+/// and written as their default, and nobody else sees them. A field `as secret` shows only its length to `Debug`, so
+/// that no log of a method can hold a password.
 macro_rules! define_methods {
     ($(
         $(#[$class_doc:meta])*
@@ -15,7 +16,7 @@ macro_rules! define_methods {
                 $(reserved($($before:ty),+),)?
                 {$(
                     $(#[$field_doc:meta])*
-                    $field:ident: $kind:ty
+                    $field:ident: $kind:ty $(as $secret:ident)?
                 ),* $(,)?}
                 $(, reserved($($after:ty),+))?;
             )+
@@ -28,9 +29,18 @@ macro_rules! define_methods {
 
                 $(
                     $(#[$method_doc])*
-                    #[derive(Clone, Debug, Default, PartialEq, Eq)]
+                    #[derive(Clone, Default, PartialEq, Eq)]
                     pub struct $method {
                         $($(#[$field_doc])* pub $field: $kind,)*
+                    }
+
+                    impl fmt::Debug for $method {
+                        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                            formatter
+                                .debug_struct(stringify!($method))
+                                $(.field(stringify!($field), define_methods!(@shown self.$field $(, $secret)?)))*
+                                .finish()
+                        }
                     }
 
                     impl MethodArguments for $method {
@@ -141,6 +151,8 @@ macro_rules! define_methods {
     };
     (@carries content) => { true };
     (@carries) => { false };
+    (@shown $self:ident.$field:ident) => { &$self.$field };
+    (@shown $self:ident.$field:ident, secret) => { &format_args!("{} secret bytes", $self.$field.len()) };
 }
 
 pub(super) use define_methods;

@@ -3,6 +3,8 @@
 //! Numbers, order and kinds of arguments are those of RabbitMQ's `amqp-rabbitmq-0.9.1.json`. What the methods mean to
 //! the broker stands where they are carried out; here they are shapes.
 
+use std::fmt;
+
 use bytes::Bytes;
 use field_table::{ShortString, Table};
 
@@ -34,19 +36,19 @@ define_methods! {
             /// The chosen SASL mechanism.
             mechanism: ShortString,
             /// What the mechanism sends first; holds credentials.
-            response: Bytes,
+            response: Bytes as secret,
             /// The chosen locale.
             locale: ShortString,
         };
         /// A further question of the SASL mechanism.
         Secure = 20, "connection.secure", {
             /// What the mechanism asks.
-            challenge: Bytes,
+            challenge: Bytes as secret,
         };
         /// The answer to a further question.
         SecureOk = 21, "connection.secure-ok", {
             /// What the mechanism answers; holds credentials.
-            response: Bytes,
+            response: Bytes as secret,
         };
         /// The limits that the server offers.
         Tune = 30, "connection.tune", {
@@ -96,7 +98,7 @@ define_methods! {
         /// RabbitMQ: fresh credentials for a running connection.
         UpdateSecret = 70, "connection.update-secret", {
             /// The new secret.
-            new_secret: Bytes,
+            new_secret: Bytes as secret,
             /// Why it is renewed.
             reason: ShortString,
         };

@@ -65,3 +65,10 @@ fn content_follows_four_methods() {
         Method::ALL.iter().filter(|spec| spec.carries_content).map(|spec| spec.name).collect();
     assert_eq!(with_content, ["basic.publish", "basic.return", "basic.deliver", "basic.get-ok"]);
 }
+
+#[test]
+fn passwords_do_not_show() {
+    let response = bytes::Bytes::from_static(b"\0guest\0hunter2");
+    let shown = format!("{:?}", Method::from(connection::SecureOk { response }));
+    assert_eq!(shown, "Connection(SecureOk(SecureOk { response: 14 secret bytes }))");
+}
