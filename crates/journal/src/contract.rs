@@ -16,7 +16,7 @@ use crate::{BodyError, ClaimError, Cursor, DestroyError, Epoch, LogName, LostRea
 ///               └─ next, next, next ──> None at the tail
 /// ```
 ///
-/// The rules that every engine keeps, and that the conformance suite checks:
+/// The rules that every engine keeps, and that [`crate::conformance`] checks:
 ///
 /// 1. *Durable is for ever.* What a writer was told to be durable is replayed by every later claim, byte for byte,
 ///    until it is trimmed.

@@ -11,6 +11,7 @@
 //!
 //! Nothing here is asynchronous. Engines that need threads bring their own, and report through [`Writer::watch`].
 
+pub mod conformance;
 mod contract;
 mod error;
 mod file;

@@ -267,6 +267,18 @@ impl Journal for FileJournal {
     }
 }
 
+impl Drop for FileJournal {
+    /// Waits for the threads of dropped writers, so that another journal may be opened on the storage. Living writers go on.
+    fn drop(&mut self) {
+        for slot in lock(&self.slots).values() {
+            if let Some(running) = lock(slot).take().filter(|running| running.session.is_stopping()) {
+                running.committed.wait();
+                running.spares.ended.wait();
+            }
+        }
+    }
+}
+
 impl FileJournal {
     /// The claim record; that of a new log if there is none.
     fn read_record(&self, log: &LogName, folder: &Folder) -> Result<ClaimRecord, ClaimError> {

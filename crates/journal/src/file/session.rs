@@ -96,6 +96,11 @@ impl Session {
         self.arrived.notify_one();
     }
 
+    /// Whether the commit thread was told to end.
+    pub(super) fn is_stopping(&self) -> bool {
+        lock(&self.queue).order == Order::Stop
+    }
+
     /// Tells the world that everything up to `lsn` is durable.
     pub(super) fn publish(&self, lsn: Lsn, payload_bytes: u64) {
         self.bytes_in_flight.fetch_sub(payload_bytes, Ordering::Relaxed);

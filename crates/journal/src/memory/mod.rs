@@ -47,6 +47,7 @@ impl MemoryJournal {
 
     /// Makes the entry that was submitted first, of all logs, durable. `false` if none is waiting.
     pub fn step(&self) -> bool {
+        // In two statements, so that the lock is given back before the wake.
         let stepped = self.shared.lock().step();
         deliver(stepped)
     }
@@ -176,8 +177,9 @@ fn drive(shared: &Weak<Shared>) {
             continue;
         }
         drop(disk);
-        let appended = deliver(shared.lock().step());
-        let answered = deliver(shared.lock().step_read(0));
+        let journal = MemoryJournal { shared: shared.clone() };
+        let appended = journal.step();
+        let answered = journal.step_read(0);
         if appended || answered {
             shared.changed.notify_all();
         }

@@ -1,0 +1,224 @@
+//! Torn tails are cut, damage is refused.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use journal::storage::{MemoryStorage, Storage};
+use journal::{ClaimError, Epoch, FileJournal, FileOptions, Journal, Lsn};
+
+use crate::support::*;
+
+const SECTOR: u64 = 512;
+const BLOCK: u64 = 4096;
+
+/// A log of `count` entries of one to three blocks, each synced on its own; gives their offsets.
+fn write_log(storage: &MemoryStorage, count: u64) -> Vec<u64> {
+    let journal = FileJournal::new(
+        Arc::new(storage.clone()),
+        FileOptions { segment_bytes_first: 256 << 10, ..small_segments() },
+    );
+    let mut claim = try_claim(&journal, 1, None).unwrap();
+    let mut offset = BLOCK;
+    let mut offsets = Vec::new();
+    for lsn in 1..=count {
+        append_durably(&mut *claim.writer, lsn, entry_bytes(lsn));
+        offsets.push(offset);
+        offset += (64 + entry_bytes(lsn) as u64).next_multiple_of(BLOCK);
+    }
+    offsets.push(offset);
+    offsets
+}
+
+fn entry_bytes(lsn: u64) -> usize {
+    [100, 5000, 9000][lsn as usize % 3]
+}
+
+fn overwrite(storage: &MemoryStorage, path: &str, bytes: &[u8], offset: u64) {
+    storage.open(path).unwrap().write_all_at(&mut [IoSlice::new(bytes)], offset).unwrap();
+}
+
+fn read(storage: &MemoryStorage, path: &str, bytes: u64, offset: u64) -> Vec<u8> {
+    let mut buffer = vec![0; bytes as usize];
+    storage.open(path).unwrap().read_exact_at(&mut buffer, offset).unwrap();
+    buffer
+}
+
+/// Claims, and checks that the log is exactly the first `tail` entries and goes on from there.
+fn check_tail(storage: &MemoryStorage, tail: u64) {
+    for (epoch, tail) in [(2, tail), (3, tail + 1)] {
+        let journal = file_journal(storage);
+        let mut claim = try_claim(&journal, epoch, None).unwrap();
+        assert_eq!(claim.tail, Lsn(tail));
+        let entries = replay(&mut claim);
+        assert_eq!(entries.len() as u64, tail);
+        entries
+            .iter()
+            .for_each(|entry| assert_eq!(entry.bytes, payload(entry.lsn.0, entry_bytes(entry.lsn.0))));
+        append_durably(&mut *claim.writer, tail + 1, entry_bytes(tail + 1));
+    }
+}
+
+#[test]
+fn the_last_entry_may_be_torn_at_any_sector() {
+    let storage = MemoryStorage::new();
+    let offsets = write_log(&storage, 7);
+    let path = segments(&storage).remove(0);
+    let (start, end) = (offsets[5], offsets[7]);
+    let whole = read(&storage, &path, end - start, start);
+    let content = |lsn: usize| 64 + entry_bytes(lsn as u64) as u64;
+    // From here on the last two entries were never confirmed: only entry 5 is known to be durable, from entry 6.
+    for cut in (start..=end).step_by(SECTOR as usize) {
+        let mut torn = whole.clone();
+        torn[(cut - start) as usize..].fill(0);
+        overwrite(&storage, &path, &torn, start);
+        let fork = fork(&storage);
+        let survivors =
+            5 + [6, 7].iter().filter(|&&lsn| cut >= offsets[lsn - 1] + content(lsn)).count() as u64;
+        check_tail(&fork, survivors);
+    }
+}
+
+/// A copy of the log's files on a disk of its own.
+fn fork(storage: &MemoryStorage) -> MemoryStorage {
+    let copy = MemoryStorage::new();
+    copy.create_directory("log").unwrap();
+    for path in files(storage, "") {
+        let bytes = storage.open(&path).unwrap().len().unwrap();
+        let content = read(storage, &path, bytes, 0);
+        copy.create(&path).unwrap().write_all_at(&mut [IoSlice::new(&content)], 0).unwrap();
+    }
+    copy
+}
+
+#[test]
+fn a_torn_tail_never_comes_back() {
+    let storage = MemoryStorage::new();
+    let offsets = write_log(&storage, 4);
+    let path = segments(&storage).remove(0);
+    let fourth = read(&storage, &path, offsets[4] - offsets[3], offsets[3]);
+    // Entry 4 lies behind a torn entry 3; both go.
+    let third = read(&storage, &path, SECTOR, offsets[2]);
+    overwrite(&storage, &path, &[0; SECTOR as usize], offsets[2]);
+    overwrite(&storage, &path, &with_durable(&fourth, 2), offsets[3]);
+    drop(try_claim(&file_journal(&storage), 2, None).unwrap());
+    overwrite(&storage, &path, &third, offsets[2]);
+    // Had entry 4 survived, it would now follow entry 3 again.
+    let claim = try_claim(&file_journal(&storage), 3, None).unwrap();
+    assert_eq!(claim.tail, Lsn(3));
+}
+
+/// The entry as it would be if less had been known to be durable when it was written.
+fn with_durable(entry: &[u8], durable: u64) -> Vec<u8> {
+    let mut entry = entry.to_vec();
+    entry[40..48].copy_from_slice(&durable.to_le_bytes());
+    let crc = crc32c::crc32c(&entry[..60]);
+    entry[60..64].copy_from_slice(&crc.to_le_bytes());
+    entry
+}
+
+#[test]
+fn damage_of_a_durable_entry_is_refused_wherever_it_is() {
+    let storage = MemoryStorage::new();
+    let offsets = write_log(&storage, 7);
+    let path = segments(&storage).remove(0);
+    // Entry 7's header says that 6 was durable; of 7 itself nothing is known.
+    for lsn in 1..=6 {
+        let content = 64 + entry_bytes(lsn) as u64;
+        for at in (0..content).step_by(509) {
+            let offset = offsets[lsn as usize - 1] + at;
+            let before = read(&storage, &path, 1, offset);
+            overwrite(&storage, &path, &[before[0] ^ 0x10], offset);
+            check_refusal(&storage, &path, offsets[lsn as usize - 1], lsn);
+            overwrite(&storage, &path, &before, offset);
+        }
+    }
+    check_tail(&storage, 7);
+}
+
+fn check_refusal(storage: &MemoryStorage, path: &str, at: u64, damaged: u64) {
+    match try_claim(&file_journal(storage), 2, None) {
+        Err(ClaimError::Corrupt { file, offset, lsn, .. }) => {
+            assert_eq!((file.as_str(), offset, lsn), (path, at, Lsn(damaged)));
+        }
+        other => panic!("damage of entry {damaged} was not refused: {other:?}"),
+    }
+}
+
+#[test]
+fn the_refusal_names_the_place_and_the_remedy() {
+    let storage = MemoryStorage::new();
+    let offsets = write_log(&storage, 3);
+    let path = segments(&storage).remove(0);
+    overwrite(&storage, &path, &[0xff], offsets[1] + 70);
+    let refusal = try_claim(&file_journal(&storage), 2, None).unwrap_err().to_string();
+    for part in ["entry 2", "0000000000000001.seg", &format!("byte {}", offsets[1]), "forebay doctor"] {
+        assert!(refusal.contains(part), "{part} in: {refusal}");
+    }
+}
+
+#[test]
+fn after_a_clean_end_even_the_last_entry_cannot_be_torn() {
+    let storage = MemoryStorage::new();
+    let journal = file_journal(&storage);
+    let mut claim = try_claim(&journal, 1, None).unwrap();
+    claim.writer.append(Lsn(1), payload(1, 100));
+    assert_eq!(claim.writer.close().durable(), Some(Lsn(1)));
+    let path = segments(&storage).remove(0);
+    overwrite(&storage, &path, &[0xff], BLOCK + 70);
+    check_refusal(&storage, &path, BLOCK, 1);
+}
+
+#[test]
+fn a_damaged_segment_header_is_refused() {
+    let storage = MemoryStorage::new();
+    write_log(&storage, 3);
+    let path = segments(&storage).remove(0);
+    overwrite(&storage, &path, &[0xff], 20);
+    check_refusal(&storage, &path, 0, 0);
+}
+
+#[test]
+fn a_missing_segment_is_refused() {
+    let storage = MemoryStorage::new();
+    let journal = file_journal(&storage);
+    let mut claim = try_claim(&journal, 1, None).unwrap();
+    for lsn in 1..=60 {
+        append_durably(&mut *claim.writer, lsn, 4000);
+    }
+    drop((claim, journal));
+    let paths = segments(&storage);
+    storage.remove(&paths[1]).unwrap();
+    let refusal = try_claim(&file_journal(&storage), 2, None).unwrap_err();
+    assert!(
+        matches!(refusal, ClaimError::Corrupt { ref file, lsn: Lsn(8), .. } if *file == paths[0]),
+        "{refusal:?}"
+    );
+}
+
+#[test]
+fn a_damaged_claim_record_is_refused() {
+    let storage = MemoryStorage::new();
+    write_log(&storage, 1);
+    overwrite(&storage, "log/CLAIM", &[0xff], 12);
+    check_refusal(&storage, "log/CLAIM", 0, 0);
+}
+
+#[test]
+fn a_payload_cannot_pass_for_an_entry() {
+    let storage = MemoryStorage::new();
+    let offsets = write_log(&storage, 2);
+    let path = segments(&storage).remove(0);
+    // A peer that knows the format but not the log's id publishes a block that says: 1000 is durable.
+    let mut forged = with_durable(&read(&storage, &path, BLOCK, offsets[1]), 1000);
+    forged[8..16].fill(0x42);
+    forged[24..32].copy_from_slice(&2000u64.to_le_bytes());
+    let forged = with_durable(&forged, 1000);
+    let body = [vec![0; BLOCK as usize - 64], forged].concat();
+    let journal = file_journal(&storage);
+    let mut claim = journal.claim(&log(), Epoch(2), None).unwrap();
+    claim.writer.append(Lsn(3), body.into());
+    settle(&*claim.writer, 3);
+    drop((claim, journal));
+    overwrite(&storage, &path, &[0; SECTOR as usize], offsets[2]);
+    assert_eq!(try_claim(&file_journal(&storage), 3, None).unwrap().tail, Lsn(2));
+}

@@ -1,0 +1,91 @@
+//! Segments: growth, recycling, entries larger than one.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use journal::storage::{DirectoryStorage, MemoryStorage};
+use journal::{FileJournal, FileOptions, Journal, Lsn};
+
+use crate::support::*;
+
+#[test]
+fn segments_double_up_to_the_most() {
+    let storage = MemoryStorage::new();
+    let journal = file_journal(&storage);
+    let mut claim = try_claim(&journal, 1, None).unwrap();
+    for lsn in 1..=100 {
+        append_durably(&mut *claim.writer, lsn, 4000);
+    }
+    let sizes: Vec<u64> = claim.writer.segments().iter().map(|segment| segment.bytes >> 10).collect();
+    assert_eq!(sizes, [32, 64, 128, 128, 128]);
+    assert_eq!(claim.writer.sealed_count(), 4);
+}
+
+#[test]
+fn recycled_segments_show_nothing_of_their_past() {
+    let storage = MemoryStorage::new();
+    let journal = file_journal(&storage);
+    let mut claim = try_claim(&journal, 1, None).unwrap();
+    // Equal sizes: stale headers lie exactly where new ones are looked for.
+    for lsn in 1..=400 {
+        append_durably(&mut *claim.writer, lsn, 4000);
+        if lsn % 50 == 0 && lsn < 380 {
+            claim.writer.trim(Lsn(lsn), &[]);
+            wait_until("a recycled segment", || lsn < 150 || !files(&storage, ".spare").is_empty());
+        }
+    }
+    let cursor = claim.writer.cursor(Lsn(400 - 20));
+    let active = segments(&storage).pop().unwrap();
+    drop((claim, journal));
+    let file = journal::storage::Storage::open(&storage, &active).unwrap();
+    let mut last_block = [0; 4];
+    file.read_exact_at(&mut last_block, file.len().unwrap() - 4096).unwrap();
+    assert_eq!(&last_block, b"fbjE", "the active segment is a recycled one, full of stale entries");
+
+    let mut claim = try_claim(&file_journal(&storage), 2, Some(cursor)).unwrap();
+    assert_eq!(claim.tail, Lsn(400));
+    assert_eq!(replay(&mut claim).len(), 20);
+}
+
+#[test]
+fn spare_files_are_bounded() {
+    let storage = MemoryStorage::new();
+    let journal = file_journal(&storage);
+    let mut claim = try_claim(&journal, 1, None).unwrap();
+    for lsn in 1..=500 {
+        append_durably(&mut *claim.writer, lsn, 4000);
+    }
+    claim.writer.trim(Lsn(500), &[]);
+    let kept = claim.writer.segments().len();
+    wait_until("the trim", || segments(&storage).len() == kept);
+    assert!((1..=5).contains(&files(&storage, ".spare").len()));
+}
+
+#[test]
+fn an_entry_larger_than_a_segment_gets_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || FileJournal::new(Arc::new(DirectoryStorage::new(folder.path())), FileOptions::new(1));
+    let large: Bytes = (0..80 << 20).map(|at: u32| (at >> 3) as u8).collect::<Vec<u8>>().into();
+    let journal = open();
+    let mut claim = journal.claim(&log(), journal::Epoch(1), None).unwrap();
+    claim.writer.append(Lsn(1), payload(1, 10));
+    claim.writer.append(Lsn(2), large.clone());
+    claim.writer.append(Lsn(3), payload(3, 10));
+    assert_eq!(claim.writer.close().durable(), Some(Lsn(3)));
+
+    let journal = open();
+    let mut claim = try_claim(&journal, 2, None).unwrap();
+    let sizes: Vec<u64> = claim.writer.segments().iter().map(|segment| segment.bytes).collect();
+    assert_eq!(sizes[0], 1 << 20);
+    assert_eq!(sizes[1], (80 << 20) + 2 * 4096);
+    let entries = replay(&mut claim);
+    assert_eq!(entries.len(), 3);
+    assert!(entries[1].bytes == large);
+    claim.writer.read(0, Lsn(2), 70 << 20..(70 << 20) + 100);
+    let mut done = Vec::new();
+    wait_until("the read", || {
+        claim.writer.completed_reads(&mut done);
+        !done.is_empty()
+    });
+    assert_eq!(done[0].result.as_ref().unwrap(), &large.slice(70 << 20..(70 << 20) + 100));
+}
