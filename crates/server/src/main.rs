@@ -1,1 +1,5 @@
-fn main() {}
+//! The program `forebay`.
+
+fn main() -> std::process::ExitCode {
+    forebay::command_line::run()
+}

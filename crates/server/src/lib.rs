@@ -1,0 +1,38 @@
+//! The shell of the broker: everything that touches the machine.
+//!
+//! The crates below this one decide; this one owns sockets, files, signals, the clock and the log, and
+//! carries bytes and time to them. [`Server`] starts and stops a whole broker; [`settings`] is what can be
+//! chosen.
+//!
+//! ```text
+//!  listener ── accepts ──> connection ── commands ──> vhost (engine behind a lock)
+//!                              ^                        │
+//!                              └──── mailbox <─ effects ┘
+//! ```
+
+mod buffers;
+pub mod client;
+mod clock;
+pub mod command_line;
+mod connection;
+mod data_directory;
+mod http;
+mod lifecycle;
+mod limits;
+mod listener;
+mod logging;
+mod mailbox;
+mod node;
+mod randomness;
+mod server;
+pub mod settings;
+mod signals;
+mod socket;
+mod statistics;
+pub mod users;
+mod vhost;
+
+pub use data_directory::DataDirectoryError;
+pub use listener::ListenError;
+pub use server::{Ending, Server, StartError};
+pub use settings::Settings;

@@ -1,0 +1,281 @@
+//! A whole broker, from start to end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use engine::Engine;
+use journal::storage::DirectoryStorage;
+use journal::{FileJournal, FileOptions, LogName};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::buffers::BufferPool;
+use crate::clock;
+use crate::data_directory::{DataDirectory, DataDirectoryError};
+use crate::lifecycle::{Lifecycle, Phase};
+use crate::limits;
+use crate::listener::{ListenError, listen_on, serve_amqp};
+use crate::node::Node;
+use crate::randomness::random;
+use crate::settings::{AmqpSettings, Settings};
+use crate::statistics::Statistics;
+use crate::vhost::VirtualHost;
+
+/// A running broker.
+///
+/// ```text
+///   start ──> serves ──> stop ──> finish: goodbye to clients, last checkpoint ──> Stopped
+///                └────> (journal lost) ──> finish: goodbye to clients ──────────> Failed
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    node: Arc<Node>,
+    amqp_addresses: Vec<SocketAddr>,
+    http_addresses: Vec<SocketAddr>,
+    shutdown_timeout: Duration,
+    /// Ends when the last client is gone: each of them holds a sender.
+    clients: mpsc::Receiver<()>,
+    /// Listeners and timers. Aborted when dropped.
+    tasks: JoinSet<()>,
+    /// Let go last of all, so that the next server finds everything in place.
+    data: DataDirectory,
+}
+
+/// How a server ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// As it was asked to, with everything in order.
+    Stopped,
+    /// It could keep no promise any more; what was confirmed is safe. The text says why and what to do.
+    Failed(String),
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory can't be used.
+    #[error(transparent)]
+    DataDirectory(#[from] DataDirectoryError),
+    /// An address can't be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A virtual host's log can't be opened.
+    #[error("cannot open virtual host '{vhost}': {problem}")]
+    VirtualHost {
+        /// Its name.
+        vhost: String,
+        /// Why not.
+        problem: String,
+    },
+    /// The operating system refuses something else.
+    #[error("cannot start: {doing}: {source}")]
+    System {
+        /// What was tried.
+        doing: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl Server {
+    /// Starts a broker; when this returns it serves. Has to be called inside a tokio runtime with time and I/O.
+    ///
+    /// # Errors
+    /// [`StartError`]; then nothing is left running.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let descriptors_max = limits::raise_descriptor_limit();
+        let data = DataDirectory::open(&settings.data)?;
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            data = %data.path().display(),
+            descriptors_max,
+            "Forebay is starting"
+        );
+        let lifecycle = Arc::new(Lifecycle::new());
+        let vhosts = open_vhosts(&settings, data.path(), &lifecycle).await?;
+        // Only now: whoever can connect finds everything there.
+        let amqp = listen_on("amqp.listen", &settings.amqp.listen).await?;
+        let http = listen_on("http.listen", &settings.http.listen).await?;
+        let (amqp_addresses, http_addresses) = (addresses(&amqp)?, addresses(&http)?);
+
+        let node = Arc::new(Node {
+            cluster_name: settings.cluster_name.clone(),
+            amqp: Arc::new(connection_settings(&settings.amqp, &settings.cluster_name)),
+            users: settings.users,
+            vhosts,
+            delivery_window_bytes: engine::Settings::default().delivery_window_bytes,
+            buffers: BufferPool::default(),
+            statistics: Statistics::default(),
+            lifecycle,
+            last_connection: AtomicU64::new(0),
+        });
+        let (alive, clients) = mpsc::channel(1);
+        let tasks = spawn_tasks(&node, amqp, http, alive);
+        tracing::info!(amqp = ?amqp_addresses, http = ?http_addresses, "Server startup complete");
+        Ok(Self {
+            node,
+            amqp_addresses,
+            http_addresses,
+            shutdown_timeout: settings.shutdown_timeout,
+            clients,
+            tasks,
+            data,
+        })
+    }
+
+    /// Where it listens for AMQP.
+    #[must_use]
+    pub fn amqp_addresses(&self) -> &[SocketAddr] {
+        &self.amqp_addresses
+    }
+
+    /// Where it listens for HTTP.
+    #[must_use]
+    pub fn http_addresses(&self) -> &[SocketAddr] {
+        &self.http_addresses
+    }
+
+    /// Asks it to stop: no new clients, and a goodbye to those that are there. [`Server::finish`] waits for
+    /// the rest.
+    pub fn stop(&self) {
+        self.node.lifecycle.stop();
+    }
+
+    /// Waits until it was asked to stop or has failed.
+    pub async fn ended(&self) {
+        self.node.lifecycle.ended().await;
+    }
+
+    /// Waits for the end, then for the clients' goodbyes (for a bounded time), and closes the logs.
+    pub async fn finish(mut self) -> Ending {
+        let phase = self.node.lifecycle.ended().await;
+        if let Phase::Failed(reason) = &phase {
+            tracing::error!(%reason, "the broker cannot go on and closes its connections");
+        }
+        if tokio::time::timeout(self.shutdown_timeout, self.clients.recv()).await.is_err() {
+            tracing::warn!(
+                waited_ms = self.shutdown_timeout.as_millis() as u64,
+                "some clients did not answer the goodbye; going without"
+            );
+        }
+        let ending = match phase {
+            Phase::Serving | Phase::Stopping => self.close_vhosts().await,
+            Phase::Failed(reason) => Ending::Failed(reason.to_string()),
+        };
+        self.tasks.shutdown().await;
+        if ending == Ending::Stopped {
+            tracing::info!(data = %self.data.path().display(), "Server stopped");
+        }
+        ending
+    }
+
+    async fn close_vhosts(&self) -> Ending {
+        let vhosts = self.node.vhosts.clone();
+        let closing = tokio::task::spawn_blocking(move || {
+            for vhost in vhosts {
+                vhost
+                    .with(|engine, now| engine.close(now))
+                    .map_err(|error| format!("virtual host '{}': {error}", vhost.name()))?;
+            }
+            Ok(())
+        });
+        match closing.await {
+            Ok(Ok(())) => Ending::Stopped,
+            Ok(Err(reason)) => Ending::Failed(reason),
+            Err(panic) => Ending::Failed(format!("closing the logs failed: {panic}; please report it")),
+        }
+    }
+}
+
+fn spawn_tasks(
+    node: &Arc<Node>,
+    amqp: Vec<TcpListener>,
+    http: Vec<TcpListener>,
+    alive: mpsc::Sender<()>,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for vhost in &node.vhosts {
+        let vhost = Arc::clone(vhost);
+        tasks.spawn(async move { vhost.keep_time().await });
+    }
+    for listener in http {
+        tasks.spawn(crate::http::serve(Arc::clone(node), listener));
+    }
+    for listener in amqp {
+        tasks.spawn(serve_amqp(Arc::clone(node), listener, alive.clone()));
+    }
+    tasks
+}
+
+async fn open_vhosts(
+    settings: &Settings,
+    data: &Path,
+    lifecycle: &Arc<Lifecycle>,
+) -> Result<Vec<Arc<VirtualHost>>, StartError> {
+    let names = settings.vhosts.clone();
+    let engine_settings = engine::Settings {
+        body_cache_bytes: settings.cache.bodies_bytes / names.len() as u64,
+        ..engine::Settings::default()
+    };
+    let (data, lifecycle) = (data.to_owned(), Arc::clone(lifecycle));
+    // Replaying a log takes as long as it takes, and none of it is asynchronous.
+    let opening = tokio::task::spawn_blocking(move || {
+        let journal = open_journal(&data)?;
+        names
+            .iter()
+            .map(|name| open_vhost(name, engine_settings.clone(), &journal, &data, Arc::clone(&lifecycle)))
+            .collect()
+    });
+    opening
+        .await
+        .map_err(|panic| StartError::System { doing: "opening the logs", source: io::Error::other(panic) })?
+}
+
+fn open_journal(data: &Path) -> Result<FileJournal, StartError> {
+    let directory = data.join("journal");
+    std::fs::create_dir_all(&directory)
+        .map_err(|source| StartError::System { doing: "creating the journal's directory", source })?;
+    Ok(FileJournal::new(Arc::new(DirectoryStorage::new(directory)), FileOptions::new(random())))
+}
+
+fn open_vhost(
+    name: &str,
+    settings: engine::Settings,
+    journal: &FileJournal,
+    data: &Path,
+    lifecycle: Arc<Lifecycle>,
+) -> Result<Arc<VirtualHost>, StartError> {
+    let problem = |problem: String| StartError::VirtualHost { vhost: name.to_owned(), problem };
+    let log = LogName::escaped(name).map_err(|error| problem(error.to_string()))?;
+    let directory = data.join("checkpoints").join(log.as_str());
+    std::fs::create_dir_all(&directory).map_err(|error| problem(error.to_string()))?;
+    let storage = Arc::new(DirectoryStorage::new(directory));
+    let engine = Engine::open(settings, journal, &log, storage, clock::now())
+        .map_err(|error| problem(error.to_string()))?;
+    tracing::info!(vhost = name, recovery = ?engine.recovery(), "virtual host is open");
+    Ok(VirtualHost::new(name, engine, lifecycle))
+}
+
+fn connection_settings(settings: &AmqpSettings, cluster_name: &str) -> amqp::Settings {
+    amqp::Settings {
+        frame_max: settings.frame_max_bytes,
+        channel_max: settings.channel_max,
+        heartbeat_s: settings.heartbeat_s,
+        message_bytes_max: settings.message_bytes_max,
+        handshake_timeout_ms: settings.handshake_timeout.as_millis() as u64,
+        product: settings.product.clone(),
+        version: settings.version.clone(),
+        cluster_name: cluster_name.to_owned(),
+        ..amqp::Settings::default()
+    }
+}
+
+fn addresses(listeners: &[TcpListener]) -> Result<Vec<SocketAddr>, StartError> {
+    let addresses: io::Result<_> = listeners.iter().map(TcpListener::local_addr).collect();
+    addresses.map_err(|source| StartError::System { doing: "asking for a listener's address", source })
+}

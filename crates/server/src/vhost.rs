@@ -1,0 +1,141 @@
+//! A virtual host: an engine, the lock around it, and what wakes it.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+
+use broker::Timestamp;
+use engine::{Engine, Health};
+use tokio::sync::Notify;
+
+use crate::clock;
+use crate::lifecycle::Lifecycle;
+
+/// One virtual host, shared by its connections, the journal's thread and the timer.
+///
+/// Everyone comes in by [`VirtualHost::with`]. The journal's thread alone does not wait for the lock: it
+/// leaves a note, and whoever holds the lock looks for the note when leaving. So a busy engine never delays
+/// the next sync, and an engine that waits for its journal (as in closing) cannot be waited for by it.
+pub(crate) struct VirtualHost {
+    name: String,
+    engine: Mutex<Engine>,
+    /// The journal has news, and nobody has looked at them yet.
+    pump_wanted: AtomicBool,
+    /// What the timer sleeps towards, in milliseconds; `u64::MAX` when it sleeps without end.
+    alarm_ms: AtomicU64,
+    /// The alarm was set to an earlier time.
+    alarm_moved: Notify,
+    lifecycle: Arc<Lifecycle>,
+}
+
+impl VirtualHost {
+    /// Puts an opened engine to work.
+    #[must_use]
+    pub(crate) fn new(name: &str, engine: Engine, lifecycle: Arc<Lifecycle>) -> Arc<Self> {
+        let host = Arc::new(Self {
+            name: name.to_owned(),
+            engine: Mutex::new(engine),
+            pump_wanted: AtomicBool::new(false),
+            alarm_ms: AtomicU64::new(u64::MAX),
+            alarm_moved: Notify::new(),
+            lifecycle,
+        });
+        // Weak: the engine owns the journal's writer, which owns this closure.
+        let weak = Arc::downgrade(&host);
+        host.with(|engine, _now| {
+            engine.watch(Arc::new(move || {
+                if let Some(host) = weak.upgrade() {
+                    host.journal_moved();
+                }
+            }));
+        });
+        host
+    }
+
+    /// Its name, as clients ask for it.
+    #[must_use]
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Works with the engine, alone. `act` must not wait for anything; it gets the time, which does not run
+    /// backwards from one call to the next.
+    pub(crate) fn with<R>(&self, act: impl FnOnce(&mut Engine, Timestamp) -> R) -> R {
+        let result = {
+            let mut engine = self.lock();
+            let result = act(&mut engine, clock::now());
+            self.set_alarm(engine.next_deadline());
+            result
+        };
+        self.pump_if_wanted();
+        result
+    }
+
+    /// Gives the engine its time, for ever.
+    pub(crate) async fn keep_time(&self) {
+        loop {
+            let moved = self.alarm_moved.notified();
+            let alarm_ms = self.alarm_ms.load(Ordering::SeqCst);
+            if alarm_ms == u64::MAX {
+                moved.await;
+                continue;
+            }
+            tokio::select! {
+                () = moved => {}
+                () = tokio::time::sleep_until(clock::instant(Timestamp(alarm_ms)).into()) => {
+                    self.alarm_ms.store(u64::MAX, Ordering::SeqCst);
+                    self.with(|engine, now| engine.tick(now));
+                }
+            }
+        }
+    }
+
+    /// Called by the journal on its own thread.
+    fn journal_moved(&self) {
+        self.pump_wanted.store(true, Ordering::Relaxed);
+        // With its twin below: either this thread gets the lock, or the holder sees the note after letting go.
+        fence(Ordering::SeqCst);
+        self.pump_if_wanted();
+    }
+
+    fn pump_if_wanted(&self) {
+        fence(Ordering::SeqCst);
+        while self.pump_wanted.load(Ordering::Relaxed) {
+            let mut engine = match self.engine.try_lock() {
+                Ok(engine) => engine,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
+            self.pump_wanted.store(false, Ordering::Relaxed);
+            engine.pump(clock::now());
+            self.set_alarm(engine.next_deadline());
+            if let Health::Failed { reason } = engine.health() {
+                self.lifecycle.fail(&format!("virtual host '{}': {reason}", self.name));
+            }
+            drop(engine);
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    fn set_alarm(&self, deadline: Option<Timestamp>) {
+        let Some(Timestamp(deadline_ms)) = deadline else { return };
+        // A later deadline than the alarm's needs nothing: the timer finds nothing due and sets itself anew.
+        if self.alarm_ms.fetch_min(deadline_ms, Ordering::SeqCst) > deadline_ms {
+            self.alarm_moved.notify_one();
+        }
+    }
+
+    /// A panic inside the engine leaves it in doubt, so the server ends: what clients were told is in the journal.
+    fn lock(&self) -> MutexGuard<'_, Engine> {
+        self.engine.lock().unwrap_or_else(|poisoned: PoisonError<_>| {
+            self.lifecycle
+                .fail(&format!("virtual host '{}': the engine panicked; please report it", self.name));
+            poisoned.into_inner()
+        })
+    }
+}
+
+impl std::fmt::Debug for VirtualHost {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("VirtualHost").field("name", &self.name).finish_non_exhaustive()
+    }
+}
