@@ -164,7 +164,7 @@ impl<'a> Scan<'a> {
         let starts_early =
             |candidate: &Candidate| candidate.first.is_some_and(|first| first.header.lsn <= from.next());
         let (index, expected) = match candidates.iter().rposition(starts_early) {
-            Some(index) => (index, candidates[index].first.map_or(Lsn::ZERO, |first| first.header.lsn)),
+            Some(index) => Self::check_start(candidates, index)?,
             None => (0, Self::check_first(&candidates[0], from)?),
         };
         let link = (expected == Lsn(1)).then_some(0);
@@ -182,6 +182,19 @@ impl<'a> Scan<'a> {
             samples: vec![Samples::default()],
             ends: Vec::new(),
         })
+    }
+
+    /// A segment whose first entry was torn is behind the end: the one before it is the place to start, unless it was trimmed.
+    fn check_start(candidates: &[Candidate], index: usize) -> Result<(usize, Lsn), ClaimError> {
+        let lsn = |index: usize| candidates[index].first.map_or(Lsn::ZERO, |first| first.header.lsn);
+        let walk = &candidates[index].walk;
+        if walk.entry(BLOCK_BYTES, lsn(index), None)?.is_err() && index > 0 {
+            let before = &candidates[index - 1];
+            if before.first.is_some() && before.walk.number + 1 == walk.number {
+                return Ok((index - 1, lsn(index - 1)));
+            }
+        }
+        Ok((index, lsn(index)))
     }
 
     /// No segment starts early enough: only a log that was torn in its very first write may go on.
@@ -215,9 +228,23 @@ impl<'a> Scan<'a> {
         loop {
             match self.walk().entry(self.offset, self.expected, self.link)? {
                 Ok(found) => self.accept(&found),
-                Err(_) if self.follows_in_next_segment() => self.enter_next_segment(),
-                Err(invalid) => return Ok(invalid),
+                Err(invalid) => match self.first_of_next_segment()? {
+                    Some(found) => {
+                        self.enter_next_segment();
+                        self.accept(&found);
+                    }
+                    None => return Ok(invalid),
+                },
             }
+        }
+    }
+
+    /// The entry that follows, if it is whole and starts the next segment. So the scan never ends in a segment that
+    /// holds nothing: such a one is behind the end, and would come to stand between others.
+    fn first_of_next_segment(&self) -> Result<Option<Found>, Failure> {
+        match self.candidates.get(self.index + 1) {
+            Some(next) => Ok(next.walk.entry(BLOCK_BYTES, self.expected, self.link)?.ok()),
+            None => Ok(None),
         }
     }
 
@@ -240,13 +267,6 @@ impl<'a> Scan<'a> {
         if header.lsn <= self.from {
             self.replay_at = Place { segment: self.walk().number, offset: self.offset };
         }
-    }
-
-    fn follows_in_next_segment(&self) -> bool {
-        let next = self.candidates.get(self.index + 1).and_then(|next| next.first);
-        next.is_some_and(|first| {
-            first.header.lsn == self.expected && self.link.is_none_or(|link| link == first.header.link)
-        })
     }
 
     fn enter_next_segment(&mut self) {

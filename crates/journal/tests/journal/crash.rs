@@ -108,7 +108,8 @@ impl Promises {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    // Threads race with the power cut, so a stored case would not replay the same way.
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn durable_entries_survive_any_power_cut(lives in lives()) {

@@ -78,6 +78,31 @@ fn the_last_entry_may_be_torn_at_any_sector() {
     }
 }
 
+#[test]
+fn a_segment_whose_first_entry_was_torn_is_not_left_empty_between_others() {
+    let storage = MemoryStorage::new();
+    let journal = file_journal(&storage);
+    let mut claim = try_claim(&journal, 1, None).unwrap();
+    for lsn in 1..=8 {
+        append_durably(&mut *claim.writer, lsn, 4000);
+    }
+    drop((claim, journal));
+    let paths = segments(&storage);
+    assert_eq!(paths.len(), 2, "entry 8 is the first of the second segment");
+    overwrite(&storage, &paths[1], &[0xff], BLOCK + 100);
+
+    let journal = file_journal(&storage);
+    let mut claim = try_claim(&journal, 2, None).unwrap();
+    assert_eq!(claim.tail, Lsn(7));
+    // Too large for the rest of any segment there is.
+    append_durably(&mut *claim.writer, 8, 200_000);
+    append_durably(&mut *claim.writer, 9, 10);
+    let cursor = claim.writer.cursor(Lsn(7));
+    drop((claim, journal));
+    assert_eq!(replay(&mut try_claim(&file_journal(&storage), 3, None).unwrap()).len(), 9);
+    assert_eq!(replay(&mut try_claim(&file_journal(&storage), 4, Some(cursor)).unwrap()).len(), 2);
+}
+
 /// A copy of the log's files on a disk of its own.
 fn fork(storage: &MemoryStorage) -> MemoryStorage {
     let copy = MemoryStorage::new();

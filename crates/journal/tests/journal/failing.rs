@@ -21,11 +21,8 @@ fn a_failed_sync_poisons_and_is_never_tried_again() {
     let journal = file_journal(&storage);
     let mut claim = try_claim(&journal, 1, None).unwrap();
     append_durably(&mut *claim.writer, 1, 100);
-    // Let the next segment be prepared, so that its syncs are not counted.
-    wait_until("a spare", || files(&storage, ".spare").len() == 1);
-    let mut syncs = storage.file_syncs();
-    wait_until("quiet", || std::mem::replace(&mut syncs, storage.file_syncs()) == storage.file_syncs());
-
+    wait_until_quiet(&storage);
+    let syncs = storage.file_syncs();
     storage.fail_sync_after(0);
     claim.writer.append(Lsn(2), payload(2, 100));
     let (durable, submitted, reason) = lost(settle(&*claim.writer, 2));
@@ -78,9 +75,7 @@ fn a_failed_write_poisons() {
     let journal = file_journal(&storage);
     let mut claim = try_claim(&journal, 1, None).unwrap();
     append_durably(&mut *claim.writer, 1, 100);
-    wait_until("a spare", || files(&storage, ".spare").len() == 1);
-    let mut operations = 0;
-    wait_until("quiet", || std::mem::replace(&mut operations, storage.operations()) == storage.operations());
+    wait_until_quiet(&storage);
     storage.fail_write_after(0);
     claim.writer.append(Lsn(2), payload(2, 9000));
     let (durable, _, reason) = lost(settle(&*claim.writer, 2));

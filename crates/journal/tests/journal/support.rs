@@ -49,6 +49,15 @@ pub(crate) fn settle(writer: &dyn Writer, lsn: u64) -> State {
     writer.state()
 }
 
+/// Waits until the threads have prepared all that they can, so that the next operation on the disk is the test's.
+pub(crate) fn wait_until_quiet(storage: &MemoryStorage) {
+    let mut operations = None;
+    wait_until("quiet", || {
+        std::thread::sleep(Duration::from_millis(10));
+        operations.replace(storage.operations()) == Some(storage.operations())
+    });
+}
+
 /// Appends one entry and waits until it is durable.
 pub(crate) fn append_durably(writer: &mut dyn Writer, lsn: u64, bytes: usize) {
     writer.append(Lsn(lsn), payload(lsn, bytes));
