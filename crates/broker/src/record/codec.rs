@@ -176,18 +176,15 @@ pub(crate) fn write_published(
     offset
 }
 
-/// The head of a `Spilled` record for a block of `bytes` bytes, which follow it.
-///
-/// The block's bytes begin right behind the head: an envelope at offset `n` of the block lies at
-/// `head.len() + n` of the entry, if the record is the entry's first.
-pub fn write_spilled(block: u64, bytes: &[u8]) -> (Bytes, u32) {
-    let mut entry = BytesMut::with_capacity(bytes.len() + 24);
+/// Appends a `Spilled` record and says where in `entry` the block begins: an envelope at offset `n` of the block lies
+/// at that offset plus `n` of the entry.
+pub fn write_spilled(entry: &mut BytesMut, block: u64, bytes: &[u8]) -> u32 {
     entry.put_u8(SPILLED);
-    varint::write(&mut entry, block);
-    varint::write(&mut entry, bytes.len() as u64);
-    let offset = u32::try_from(entry.len()).expect("a few bytes");
+    varint::write(entry, block);
+    varint::write(entry, bytes.len() as u64);
+    let offset = u32::try_from(entry.len()).expect("an entry is below 4 GiB");
     entry.put_slice(bytes);
-    (entry.freeze(), offset)
+    offset
 }
 
 pub(crate) fn write_exchange(definition: &ExchangeDefinition, out: &mut impl BufMut) {

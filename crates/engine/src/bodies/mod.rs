@@ -1,0 +1,101 @@
+//! The envelopes of messages, by place: in memory, or on their way back from the journal.
+
+mod read_back;
+mod recent;
+mod volatile;
+
+use std::ops::Range;
+
+use broker::{Envelope, Home, Lsn, StoredMessage};
+use bytes::Bytes;
+
+pub(crate) use read_back::ReadBack;
+pub(crate) use recent::Recent;
+pub(crate) use volatile::Blocks;
+
+/// All envelopes that are at hand.
+#[derive(Debug)]
+pub(crate) struct Bodies {
+    /// The journal's newest entries.
+    pub(crate) recent: Recent,
+    /// Envelopes that are not journaled, or only because memory ran short.
+    pub(crate) blocks: Blocks,
+    /// Parts of older entries that were read again.
+    pub(crate) read_back: ReadBack,
+    budget_bytes: u64,
+}
+
+/// Where the bytes of a message are.
+#[derive(Clone, Debug)]
+pub(crate) enum Found {
+    /// Here.
+    Here(Envelope),
+    /// In the journal: this part of this entry.
+    InJournal(Lsn, Range<u32>),
+}
+
+/// Of the budget, one in this many parts is for entries that were read again.
+const READ_BACK_SHARE: u64 = 4;
+/// Of the budget, one in this many parts is for envelopes that are not journaled.
+const VOLATILE_SHARE: u64 = 2;
+
+impl Bodies {
+    pub(crate) fn new(budget_bytes: u64) -> Self {
+        Self {
+            recent: Recent::default(),
+            blocks: Blocks::default(),
+            read_back: ReadBack::new(budget_bytes / READ_BACK_SHARE),
+            budget_bytes,
+        }
+    }
+
+    /// Finds a message.
+    ///
+    /// # Panics
+    /// When the place was never written, or holds no envelope: the core and the journal disagree, and nothing may be
+    /// told to anyone any more.
+    pub(crate) fn find(&mut self, message: StoredMessage) -> Found {
+        let length = message.stored_bytes;
+        let (lsn, offset) = match message.place.home() {
+            Home::Entry(lsn) => (lsn, message.place.offset),
+            Home::Volatile(block) => match self.blocks.find(block, message.place.offset, length) {
+                Ok(bytes) => return Found::Here(envelope(bytes)),
+                Err((lsn, base)) => (lsn, base + message.place.offset),
+            },
+        };
+        let range = offset..offset + length;
+        let found = self.recent.find(lsn, range.clone()).or_else(|| self.read_back.find(lsn, range.clone()));
+        found.map_or(Found::InJournal(lsn, range), |bytes| Found::Here(envelope(bytes)))
+    }
+
+    /// Adds an entry that has just gone to the journal, and lets the oldest go for it.
+    pub(crate) fn entry_appended(&mut self, lsn: Lsn, bytes: Bytes) {
+        self.recent.push(lsn, bytes);
+        self.make_room();
+    }
+
+    /// Adds a part of an entry that was read again.
+    pub(crate) fn entry_read(&mut self, lsn: Lsn, start: u32, bytes: Bytes) {
+        self.read_back.insert(lsn, start, bytes);
+        self.make_room();
+    }
+
+    /// True when the envelopes that are not journaled take more than their share.
+    pub(crate) fn must_spill(&self) -> bool {
+        self.blocks.resident_bytes() > self.budget_bytes / VOLATILE_SHARE
+    }
+
+    /// Bytes in memory.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.recent.bytes() + self.blocks.resident_bytes() + self.read_back.bytes()
+    }
+
+    fn make_room(&mut self) {
+        let others = self.blocks.resident_bytes() + self.read_back.bytes();
+        self.recent.shrink_to(self.budget_bytes.saturating_sub(others));
+    }
+}
+
+fn envelope(bytes: Bytes) -> Envelope {
+    Envelope::from_stored(bytes).expect("the place of a message holds its envelope")
+}

@@ -1,0 +1,186 @@
+//! The folder of a vhost's checkpoints.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+use broker::{Broker, Lsn, Sealed};
+use bytes::{Bytes, BytesMut};
+use journal::LogName;
+use journal::storage::{Storage, StorageFile};
+
+use super::job::CheckpointError;
+use super::manifest::Manifest;
+use super::run_file::{self, RunWriter};
+
+/// Reads and writes the files of one vhost's checkpoints: `checkpoints/<log>/run-<position>` and
+/// `manifest-<position>`.
+#[derive(Clone)]
+pub(crate) struct CheckpointStore {
+    storage: Arc<dyn Storage>,
+    folder: String,
+}
+
+const ROOT: &str = "checkpoints";
+const RUN: &str = "run-";
+const MANIFEST: &str = "manifest-";
+const TEMPORARY: &str = ".tmp";
+/// Manifests that are kept: the newest and one to fall back on.
+const KEPT: usize = 2;
+
+impl CheckpointStore {
+    /// Opens the folder, and makes it if it is not there.
+    pub(crate) fn open(storage: Arc<dyn Storage>, log: &LogName) -> Result<Self, CheckpointError> {
+        let store = Self { storage, folder: format!("{ROOT}/{}", log.as_str()) };
+        for (folder, parent) in [(ROOT, ""), (store.folder.as_str(), ROOT)] {
+            if !store.check(folder, store.storage.exists(folder))? {
+                store.check(folder, store.storage.create_directory(folder))?;
+                store.check(parent, store.storage.sync_directory(parent))?;
+            }
+        }
+        Ok(store)
+    }
+
+    /// The newest checkpoint that is whole: its manifest and the broker that it describes. What is damaged is passed
+    /// over, with a word in the log.
+    pub(crate) fn load(
+        &self,
+        fresh: impl Fn() -> Broker,
+    ) -> Result<Option<(Manifest, Broker)>, CheckpointError> {
+        for position in self.manifests()?.into_iter().rev() {
+            match self.load_one(position, fresh()) {
+                Some(found) => return Ok(Some(found)),
+                None => tracing::warn!(
+                    "checkpoint {}/{} is damaged; falling back on the one before it and a longer replay",
+                    self.folder,
+                    name(MANIFEST, position)
+                ),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Removes what no manifest names: the rests of a checkpoint that a crash cut short.
+    pub(crate) fn sweep(&self) -> Result<(), CheckpointError> {
+        let manifests = self.manifests()?;
+        for file in self.files()? {
+            let named = manifests
+                .iter()
+                .any(|position| file == name(RUN, *position) || file == name(MANIFEST, *position));
+            if !named {
+                let path = self.path(&file);
+                self.check(&path, self.storage.remove(&path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the run of a position. Its length in bytes.
+    pub(super) fn write_run(&self, position: Lsn, state: &Sealed) -> Result<u64, CheckpointError> {
+        let path = self.path(&name(RUN, position));
+        self.check(&path, self.write_run_to(&path, state))
+    }
+
+    /// Writes a manifest, removes all but the last two, and says which position the older of them has.
+    pub(super) fn write_manifest(&self, manifest: &Manifest) -> Result<Option<Lsn>, CheckpointError> {
+        let path = self.path(&name(MANIFEST, manifest.position));
+        self.check(&path, self.replace(&path, manifest.to_text().as_bytes()))?;
+        let manifests = self.manifests()?;
+        let (obsolete, kept) = manifests.split_at(manifests.len().saturating_sub(KEPT));
+        for position in obsolete {
+            // The manifest first: a run without a manifest is swept, a manifest without its run is damage.
+            for path in [self.path(&name(MANIFEST, *position)), self.path(&name(RUN, *position))] {
+                self.check(&path, self.storage.remove(&path))?;
+            }
+        }
+        Ok((kept.len() == KEPT).then(|| kept[0]))
+    }
+
+    fn load_one(&self, position: Lsn, mut broker: Broker) -> Option<(Manifest, Broker)> {
+        let manifest = self.read(&self.path(&name(MANIFEST, position))).ok()?;
+        let manifest = Manifest::from_text(std::str::from_utf8(&manifest).ok()?)?;
+        let run = self.read(&self.path(&name(RUN, position))).ok()?;
+        if manifest.position != position || manifest.run_bytes != run.len() as u64 {
+            return None;
+        }
+        run_file::read(run, |key, value| broker.restore(key, value).ok())?;
+        Some((manifest, broker))
+    }
+
+    fn write_run_to(&self, path: &str, state: &Sealed) -> io::Result<u64> {
+        // A run of this position may be left from a checkpoint that was cut short.
+        if self.storage.exists(path)? {
+            self.storage.remove(path)?;
+        }
+        let file = self.storage.create(path)?;
+        let mut offset = 0;
+        let mut writer = RunWriter::new(|piece: &[u8]| append(&*file, &mut offset, piece))?;
+        let mut result = Ok(());
+        state.rows(|key, value| {
+            if result.is_ok() {
+                result = writer.row(key, value);
+            }
+        });
+        result?;
+        writer.finish()?;
+        file.sync_all()?;
+        self.storage.sync_directory(&self.folder)?;
+        Ok(offset)
+    }
+
+    fn replace(&self, path: &str, content: &[u8]) -> io::Result<()> {
+        let temporary = format!("{path}{TEMPORARY}");
+        if self.storage.exists(&temporary)? {
+            self.storage.remove(&temporary)?;
+        }
+        let file = self.storage.create(&temporary)?;
+        append(&*file, &mut 0, content)?;
+        file.sync_all()?;
+        self.storage.rename(&temporary, path)?;
+        self.storage.sync_directory(&self.folder)
+    }
+
+    fn read(&self, path: &str) -> io::Result<Bytes> {
+        let file = self.storage.open(path)?;
+        let length = usize::try_from(file.len()?).map_err(io::Error::other)?;
+        let mut content = BytesMut::zeroed(length);
+        file.read_exact_at(&mut content, 0)?;
+        Ok(content.freeze())
+    }
+
+    /// The positions of all manifests, ascending.
+    fn manifests(&self) -> Result<Vec<Lsn>, CheckpointError> {
+        let position = |file: &String| u64::from_str_radix(file.strip_prefix(MANIFEST)?, 16).ok().map(Lsn);
+        let mut positions: Vec<Lsn> = self.files()?.iter().filter_map(position).collect();
+        positions.sort_unstable();
+        Ok(positions)
+    }
+
+    fn files(&self) -> Result<Vec<String>, CheckpointError> {
+        self.check(&self.folder, self.storage.list(&self.folder))
+    }
+
+    fn path(&self, file: &str) -> String {
+        format!("{}/{file}", self.folder)
+    }
+
+    fn check<T>(&self, file: &str, result: io::Result<T>) -> Result<T, CheckpointError> {
+        result.map_err(|source| CheckpointError { file: file.to_owned(), source })
+    }
+}
+
+impl std::fmt::Debug for CheckpointStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CheckpointStore").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+fn append(file: &dyn StorageFile, offset: &mut u64, piece: &[u8]) -> io::Result<()> {
+    file.write_all_at(&mut [IoSlice::new(piece)], *offset)?;
+    *offset += piece.len() as u64;
+    Ok(())
+}
+
+/// The position in hexadecimal with all its digits, so that names sort as positions do.
+fn name(kind: &str, position: Lsn) -> String {
+    format!("{kind}{:016x}", position.0)
+}

@@ -1,0 +1,64 @@
+//! When the open entry goes to the journal.
+
+use broker::{Lsn, Timestamp};
+use bytes::BytesMut;
+
+use crate::engine::Engine;
+
+/// Entries are cut out of chunks of this many bytes, so that a small entry does not cost an allocation and a large one
+/// does not keep twice its size.
+const CHUNK_BYTES: usize = 1024 * 1024;
+/// An entry that has room for less than this begins a new chunk.
+const CHUNK_REST_BYTES_MIN: usize = 64 * 1024;
+
+impl Engine {
+    /// Hands the open entry to the journal, if it is time.
+    ///
+    /// While the journal syncs one entry the next one fills: one sync serves all who wait. There is no timer in this,
+    /// but for what nobody waits for.
+    pub(crate) fn commit(&mut self, now: Timestamp) {
+        let bytes = self.out.entry.bytes.len();
+        if bytes == 0 || self.writer.is_none() || self.failed.is_some() {
+            return;
+        }
+        let idle = self.appended == self.durable;
+        let due = self.entry_wanted || self.flush_at.is_some_and(|at| at <= now);
+        let full = bytes >= self.settings.entry_bytes_target;
+        if full || (idle && due) {
+            self.append();
+        }
+    }
+
+    /// Hands the open entry to the journal and opens the next.
+    pub(crate) fn append(&mut self) {
+        let lsn = self.out.entry.lsn;
+        let entry = self.out.entry.bytes.split().freeze();
+        if let Some(writer) = &mut self.writer {
+            writer.append(journal::Lsn(lsn.0), entry.clone());
+        }
+        self.bodies.entry_appended(lsn, entry);
+        self.appended = lsn;
+        self.entry_wanted = false;
+        self.flush_at = None;
+        self.open_entry(lsn.next());
+    }
+
+    pub(crate) fn open_entry(&mut self, lsn: Lsn) {
+        self.out.entry.lsn = lsn;
+        if self.out.entry.bytes.capacity() < CHUNK_REST_BYTES_MIN {
+            self.out.entry.bytes = BytesMut::with_capacity(CHUNK_BYTES);
+        }
+    }
+
+    /// Moves transient bodies to the journal's open entry until memory is within its budget. Bytes moved.
+    pub(crate) fn spill(&mut self) -> usize {
+        let before = self.out.entry.bytes.len();
+        while self.bodies.must_spill()
+            && let Some(spill) = self.bodies.blocks.oldest_resident()
+        {
+            let base = broker::write_spilled(&mut self.out.entry.bytes, spill.block, &spill.bytes);
+            self.bodies.blocks.spilled(spill.block, self.out.entry.lsn, base);
+        }
+        self.out.entry.bytes.len() - before
+    }
+}

@@ -1,0 +1,286 @@
+//! The engine itself: who calls what, in which order.
+
+use std::sync::Arc;
+
+use broker::{Addressed, Broker, Command, ConnectionId, Handled, Home, Lsn, Output, Timestamp, Volatile};
+use journal::{State, Writer};
+
+use crate::bodies::Bodies;
+use crate::checkpoint::Checkpoints;
+use crate::link::{Link, Outlet};
+use crate::number_map::NumberMap;
+use crate::recovery::Recovery;
+use crate::release::Reads;
+use crate::settings::Settings;
+
+/// One vhost at work.
+///
+/// The owner's law:
+/// - [`Self::submit`] what clients ask, a batch at a time;
+/// - [`Self::pump`] whenever the journal's wake was called;
+/// - [`Self::tick`] at [`Self::next_deadline`];
+/// - take a [`crate::CheckpointJob`] when there is one, run it where blocking is fine, and hand its outcome back;
+/// - to stop: [`Self::drain`], pump until [`Self::is_drained`], then [`Self::close`].
+pub struct Engine {
+    pub(crate) settings: Settings,
+    pub(crate) broker: Broker,
+    pub(crate) out: Output,
+    pub(crate) writer: Option<Box<dyn Writer>>,
+    /// All entries up to here survive a crash.
+    pub(crate) durable: Lsn,
+    /// The last entry handed to the journal.
+    pub(crate) appended: Lsn,
+    /// Somebody waits for the open entry.
+    pub(crate) entry_wanted: bool,
+    /// When the open entry is written although nobody waits for it.
+    pub(crate) flush_at: Option<Timestamp>,
+    pub(crate) links: NumberMap<ConnectionId, Link>,
+    /// Sessions with waiting effects, in the order in which they began to wait.
+    pub(crate) waiting: Vec<(ConnectionId, Option<u16>)>,
+    /// Connections with something staged.
+    pub(crate) touched: Vec<ConnectionId>,
+    /// Connections with something that is not durable.
+    pub(crate) indebted: Vec<ConnectionId>,
+    /// Connections that wait for credit.
+    pub(crate) starved: Vec<ConnectionId>,
+    pub(crate) bodies: Bodies,
+    pub(crate) reads: Reads,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) recovery: Recovery,
+    pub(crate) failed: Option<String>,
+}
+
+/// Whether an engine serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It does.
+    Serving,
+    /// The journal is lost, or another owner has it: nothing more is confirmed.
+    Failed {
+        /// Why, and what to do.
+        reason: String,
+    },
+}
+
+impl Engine {
+    /// What opening the engine found.
+    #[must_use]
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    /// Sets what the journal calls when there is something to [`Self::pump`]; call that once afterwards.
+    pub fn watch(&mut self, wake: Arc<dyn Fn() + Send + Sync>) {
+        if let Some(writer) = &mut self.writer {
+            writer.watch(wake);
+        }
+    }
+
+    /// Takes a connection in. Its effects go to `outlet` until it is answered [`broker::Effect::Disconnected`].
+    pub fn connect(&mut self, now: Timestamp, connection: ConnectionId, outlet: Arc<dyn Outlet>) {
+        self.links.insert(connection, Link::new(outlet));
+        self.submit(now, &mut vec![Command::Connect { connection }]);
+    }
+
+    /// Takes a batch of commands, all of one connection, in order.
+    pub fn submit(&mut self, now: Timestamp, commands: &mut Vec<Command>) {
+        let Some(connection) = commands.first().map(connection_of) else { return };
+        if self.failed.is_some() {
+            self.submit_failed(commands);
+            return;
+        }
+        let journaled_before = self.out.entry.bytes.len();
+        for command in commands.drain(..) {
+            let handled = self.broker.handle(now, command, &mut self.out);
+            debug_assert_eq!(handled, Handled::Done, "no operation of this version needs cold state");
+        }
+        let mut journaled = self.out.entry.bytes.len() - journaled_before;
+        self.take_volatile();
+        self.route_effects();
+        self.release_volatile();
+        journaled += self.spill();
+        if journaled > 0 {
+            let lsn = self.out.entry.lsn;
+            if let Some(link) = self.links.get_mut(&connection) {
+                if link.unsynced_bytes() == 0 {
+                    self.indebted.push(connection);
+                }
+                link.charge(lsn, journaled as u64);
+            }
+            self.flush_at.get_or_insert(Timestamp(now.0 + self.settings.idle_flush_ms));
+        }
+        self.commit(now);
+        self.read_missing();
+        self.push_staged();
+    }
+
+    /// Looks at what the journal has done: appends the next entry, releases what became durable.
+    pub fn pump(&mut self, now: Timestamp) {
+        let Some(writer) = &self.writer else { return };
+        match writer.state() {
+            State::Durable(lsn) => self.durable = Lsn(lsn.0),
+            lost => return self.fail(&lost),
+        }
+        // First the next write, then the effects of the last: the disk is slower than we are.
+        self.commit(now);
+        self.take_reads();
+        self.release_waiting();
+        self.read_missing();
+        self.return_credit();
+        self.push_staged();
+        self.consider_checkpoint(now);
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self, now: Timestamp) {
+        self.commit(now);
+    }
+
+    /// When [`Self::tick`] wants to be called.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let flush_at = if self.appended == self.durable { self.flush_at } else { None };
+        [flush_at, self.broker.next_deadline()].into_iter().flatten().min()
+    }
+
+    /// False while the connection has published more than may be under way: it should not be read from until its
+    /// outlet is called.
+    pub fn publish_credit(&mut self, connection: ConnectionId) -> bool {
+        let overloaded = self.unsynced_bytes() > self.settings.journal_window_bytes;
+        let Some(link) = self.links.get_mut(&connection) else { return true };
+        let unsynced = link.unsynced_bytes();
+        let has_credit = unsynced < self.settings.publish_window_bytes && !(overloaded && unsynced > 0);
+        if !has_credit && !link.starved {
+            link.starved = true;
+            self.starved.push(connection);
+        }
+        has_credit
+    }
+
+    /// Whether the engine serves.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        match &self.failed {
+            None => Health::Serving,
+            Some(reason) => Health::Failed { reason: reason.clone() },
+        }
+    }
+
+    /// Writes all that is left. Everything is durable when [`Self::is_drained`] says so.
+    pub fn drain(&mut self, now: Timestamp) {
+        self.entry_wanted = true;
+        self.commit(now);
+    }
+
+    /// True when nothing is left to be written, or nothing can be.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.failed.is_some() || (self.out.entry.bytes.is_empty() && self.appended == self.durable)
+    }
+
+    /// Bytes that are in the open entry or on their way to the disk.
+    pub(crate) fn unsynced_bytes(&self) -> u64 {
+        let in_flight = self.writer.as_ref().map_or(0, |writer| writer.in_flight().bytes);
+        in_flight + self.out.entry.bytes.len() as u64
+    }
+
+    fn submit_failed(&mut self, commands: &mut Vec<Command>) {
+        for command in commands.drain(..) {
+            if let Command::Disconnect { connection } = command
+                && let Some(mut link) = self.links.swap_remove(&connection)
+            {
+                link.stage(None, broker::Effect::Disconnected);
+                link.push_staged();
+            }
+        }
+    }
+
+    fn take_volatile(&mut self) {
+        let Volatile { retained, filled, .. } = &mut self.out.volatile;
+        for (block, users) in retained.drain(..) {
+            self.bodies.blocks.retain(block, users);
+        }
+        for (block, offset, bytes) in filled.drain(..) {
+            self.bodies.blocks.filled(block, offset, bytes);
+        }
+        if let Some((block, offset, bytes)) = self.out.volatile.take_written() {
+            self.bodies.blocks.written(block, offset, bytes);
+        }
+    }
+
+    fn release_volatile(&mut self) {
+        for place in self.out.volatile.released.drain(..) {
+            if let Home::Volatile(block) = place.home() {
+                self.bodies.blocks.release(block);
+            }
+        }
+    }
+
+    /// Sends each effect on its way: staged if nothing holds it up, else into its session's line.
+    fn route_effects(&mut self) {
+        let mut effects = std::mem::take(&mut self.out.effects);
+        for addressed in effects.drain(..) {
+            self.entry_wanted |= addressed.after == self.out.entry.lsn;
+            self.route(addressed);
+        }
+        self.out.effects = effects;
+    }
+
+    fn fail(&mut self, state: &State) {
+        match state {
+            State::Durable(_) => {}
+            State::Fenced { by } => self.fail_with(format!(
+                "another owner (epoch {}) has taken the journal over; nothing more is confirmed here",
+                by.0
+            )),
+            State::Lost { durable, submitted, reason } => self.fail_with(format!(
+                "the journal is lost: {reason}. Entries up to {} are safe, those up to {} are in doubt, and nothing \
+                 more is confirmed. Mend the disk and start again: the start reads back what is there",
+                durable.0, submitted.0
+            )),
+        }
+    }
+
+    /// Stops serving, for good: nothing that waits is released, nothing more is taken.
+    pub(crate) fn fail_with(&mut self, reason: String) {
+        if self.failed.is_some() {
+            return;
+        }
+        tracing::error!("{reason}");
+        self.failed = Some(reason);
+        for link in self.links.values_mut() {
+            link.waiting.clear();
+            link.staged.clear();
+            link.outlet.push(&mut Vec::new());
+        }
+        self.waiting.clear();
+        self.touched.clear();
+        self.starved.clear();
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("durable", &self.durable)
+            .field("appended", &self.appended)
+            .finish_non_exhaustive()
+    }
+}
+
+fn connection_of(command: &Command) -> ConnectionId {
+    match command {
+        Command::Connect { connection }
+        | Command::Disconnect { connection }
+        | Command::Sent { connection, .. } => *connection,
+        Command::Session { session, .. } => session.connection,
+    }
+}
+
+/// What the release of an effect needs to know of it beside the effect.
+pub(crate) fn block_of(addressed: &Addressed) -> Option<u64> {
+    match addressed.effect.message()?.place.home() {
+        Home::Volatile(block) => Some(block),
+        Home::Entry(_) => None,
+    }
+}

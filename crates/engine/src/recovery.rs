@@ -1,0 +1,165 @@
+//! The start: newest checkpoint, then what the journal says behind it.
+
+use std::sync::Arc;
+
+use broker::{BrokenRecord, Broker, Lsn, Output, Record, Timestamp};
+use journal::storage::Storage;
+use journal::{Claim, ClaimError, Epoch, Journal, LogName, ReadError};
+
+use crate::bodies::Bodies;
+use crate::checkpoint::{CheckpointError, CheckpointStore, Checkpoints, Manifest};
+use crate::engine::Engine;
+use crate::number_map::NumberMap;
+use crate::release::Reads;
+use crate::settings::Settings;
+
+/// What a start found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Counts the boots of this log, this one included.
+    pub boot: u64,
+    /// The boot before ended in peace.
+    pub clean: bool,
+    /// The entry at which the checkpoint stands; 0 without one.
+    pub checkpoint_lsn: u64,
+    /// Entries that were replayed behind it.
+    pub entries_replayed: u64,
+    /// Bytes of those entries.
+    pub bytes_replayed: u64,
+    /// Queues that are there now.
+    pub queues: u64,
+    /// Messages that are there now.
+    pub messages: u64,
+}
+
+/// An engine could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The checkpoint folder can't be read or written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The journal can't be had.
+    #[error("cannot take over the journal: {0}")]
+    Claim(#[from] ClaimError),
+    /// The journal can't be read.
+    #[error("cannot replay the journal: {0}")]
+    Read(#[from] ReadError),
+    /// The journal says something that this version does not understand.
+    #[error("cannot replay the journal: {0}; was it written by a newer version?")]
+    Record(#[from] BrokenRecord),
+}
+
+/// How often a claim is tried again with a higher epoch.
+const CLAIM_TRIES: usize = 3;
+
+impl Engine {
+    /// Takes over a vhost: loads its newest checkpoint, claims its journal and replays what lies behind.
+    ///
+    /// Blocks; costs the size of the checkpoint and of the journal behind it. `storage` holds the checkpoints.
+    pub fn open(
+        settings: Settings,
+        journal: &dyn Journal,
+        log: &LogName,
+        storage: Arc<dyn Storage>,
+        now: Timestamp,
+    ) -> Result<Self, OpenError> {
+        let core = broker::Settings { delivery_window_bytes: settings.delivery_window_bytes };
+        let store = CheckpointStore::open(storage, log)?;
+        let (manifest, broker) = match store.load(|| Broker::new(core))? {
+            Some((manifest, broker)) => (Some(manifest), broker),
+            None => (None, Broker::new(core)),
+        };
+        store.sweep()?;
+        let (epoch, claim) = claim(journal, log, manifest.as_ref())?;
+        let mut engine = Self::around(settings, broker, store, &claim, epoch);
+        engine.replay(claim, manifest.as_ref(), epoch, now)?;
+        Ok(engine)
+    }
+
+    fn around(
+        settings: Settings,
+        broker: Broker,
+        store: CheckpointStore,
+        claim: &Claim,
+        epoch: Epoch,
+    ) -> Self {
+        let tail = Lsn(claim.tail.0);
+        Self {
+            bodies: Bodies::new(settings.body_cache_bytes),
+            settings,
+            broker,
+            out: Output::new(tail.next()),
+            writer: None,
+            durable: tail,
+            appended: tail,
+            entry_wanted: false,
+            flush_at: None,
+            links: NumberMap::default(),
+            waiting: Vec::new(),
+            touched: Vec::new(),
+            indebted: Vec::new(),
+            starved: Vec::new(),
+            reads: Reads::default(),
+            checkpoints: Checkpoints::new(store),
+            recovery: Recovery { boot: epoch.0, ..Recovery::default() },
+            failed: None,
+        }
+    }
+
+    fn replay(
+        &mut self,
+        claim: Claim,
+        manifest: Option<&Manifest>,
+        epoch: Epoch,
+        now: Timestamp,
+    ) -> Result<(), OpenError> {
+        let Claim { mut reader, writer, tail } = claim;
+        while let Some(entry) = reader.next()? {
+            let lsn = Lsn(entry.lsn.0);
+            self.recovery.entries_replayed += 1;
+            self.recovery.bytes_replayed += entry.bytes.len() as u64;
+            for record in Record::read_entry(lsn, entry.bytes.clone()) {
+                self.broker.apply(record?);
+            }
+            self.bodies.entry_appended(lsn, entry.bytes);
+        }
+        self.writer = Some(writer);
+        self.open_entry(Lsn(tail.0).next());
+        let position = manifest.map_or(Lsn::NONE, |manifest| manifest.position);
+        let clean = tail.0 == 0 || manifest.is_some_and(|manifest| manifest.clean) && position.0 == tail.0;
+        self.begin_boot(Record::Started { boot: epoch.0, time: now, clean }, now);
+        let totals = self.broker.totals();
+        self.recovery.clean = clean;
+        self.recovery.checkpoint_lsn = position.0;
+        self.recovery.queues = totals.queues;
+        self.recovery.messages = totals.messages_ready;
+        Ok(())
+    }
+
+    /// The first record of a boot. Written with the first entry; nobody waits for it.
+    fn begin_boot(&mut self, started: Record, now: Timestamp) {
+        started.write(&mut self.out.entry.bytes);
+        self.broker.apply(started);
+        self.flush_at = Some(Timestamp(now.0 + self.settings.idle_flush_ms));
+    }
+}
+
+/// Claims the log with the next epoch. A boot that wrote no checkpoint left a higher one: the journal knows it.
+fn claim(
+    journal: &dyn Journal,
+    log: &LogName,
+    manifest: Option<&Manifest>,
+) -> Result<(Epoch, Claim), ClaimError> {
+    let mut epoch = Epoch(manifest.map_or(0, |manifest| manifest.boot) + 1);
+    let mut tries = 1;
+    loop {
+        match journal.claim(log, epoch, manifest.map(|manifest| manifest.cursor.clone())) {
+            Ok(claim) => return Ok((epoch, claim)),
+            Err(ClaimError::Superseded { by, .. }) if tries < CLAIM_TRIES => {
+                tries += 1;
+                epoch = Epoch(by.0 + 1);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}

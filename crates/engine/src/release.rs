@@ -1,0 +1,250 @@
+//! Effects leave when what they rest on is durable and what they carry is at hand.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use broker::{Addressed, ConnectionId, Effect, Lsn, Recipient};
+
+use crate::bodies::Found;
+use crate::engine::{Engine, block_of};
+
+/// Reads of the journal that are under way.
+#[derive(Debug, Default)]
+pub(crate) struct Reads {
+    next_ticket: u64,
+    under_way: BTreeMap<u64, (Lsn, Range<u32>)>,
+    under_way_bytes: u64,
+    /// Counts the times at which no read was under way. A line asks once a round.
+    round: u64,
+    /// Some line misses something and may not have asked.
+    wanted: bool,
+}
+
+/// Wanted parts of one entry that lie closer together than this are read in one go.
+const READ_GAP_BYTES_MAX: u32 = 64 * 1024;
+
+impl Engine {
+    /// Stages an effect if nothing of its session waits and it is free to go, else puts it in its session's line.
+    pub(crate) fn route(&mut self, addressed: Addressed) {
+        let (connection, channel) = recipient(&addressed);
+        let Some(link) = self.links.get(&connection) else { return };
+        let addressed = if link.waiting.contains_key(&channel) {
+            addressed
+        } else {
+            let Err(held_up) = self.stage_if_free(connection, channel, addressed) else { return };
+            self.waiting.push((connection, channel));
+            held_up
+        };
+        if let Some(block) = block_of(&addressed) {
+            self.bodies.blocks.retain(block, 1);
+        }
+        if let Some(link) = self.links.get_mut(&connection) {
+            link.wait(channel, addressed);
+        }
+    }
+
+    /// Lets go what waits for nothing any more, session by session.
+    pub(crate) fn release_waiting(&mut self) {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.retain(|(connection, channel)| self.release_line(*connection, *channel));
+        debug_assert!(self.waiting.is_empty());
+        self.waiting = waiting;
+    }
+
+    /// Takes what the journal has read.
+    pub(crate) fn take_reads(&mut self) {
+        if self.reads.under_way.is_empty() {
+            return;
+        }
+        let mut done = Vec::new();
+        if let Some(writer) = &mut self.writer {
+            writer.completed_reads(&mut done);
+        }
+        for read in done {
+            let Some((lsn, range)) = self.reads.under_way.remove(&read.ticket) else { continue };
+            self.reads.under_way_bytes -= u64::from(range.end - range.start);
+            match read.result {
+                Ok(bytes) => self.bodies.entry_read(lsn, range.start, bytes),
+                Err(error) => self.fail_with(format!(
+                    "a message body of entry {} can't be read back: {error}. Nothing more is confirmed; run \
+                     `forebay doctor` on the data directory",
+                    lsn.0
+                )),
+            }
+        }
+        if self.reads.under_way.is_empty() {
+            self.reads.round += 1;
+            self.reads.wanted = true;
+        }
+    }
+
+    /// Asks the journal for the messages that sessions wait for. All that a session's line wants is asked for at once:
+    /// its delivery window is the read-ahead. More than the cache can hold is not asked for.
+    pub(crate) fn read_missing(&mut self) {
+        if !std::mem::take(&mut self.reads.wanted) {
+            return;
+        }
+        let mut wanted: Vec<(Lsn, Range<u32>)> = Vec::new();
+        let mut bytes = self.reads.under_way_bytes;
+        for (connection, channel) in &self.waiting {
+            let line = self.links.get_mut(connection).and_then(|link| link.waiting.get_mut(channel));
+            let Some(line) = line.filter(|line| line.asked_in_round <= self.reads.round) else { continue };
+            if bytes > self.bodies.read_back.budget_bytes() / 2 {
+                break;
+            }
+            line.asked_in_round = self.reads.round + 1;
+            let ready = line.effects.iter().take_while(|addressed| addressed.after <= self.durable);
+            for message in ready.filter_map(|addressed| addressed.effect.message()) {
+                if let Found::InJournal(lsn, range) = self.bodies.find(*message) {
+                    bytes += u64::from(range.end - range.start);
+                    wanted.push((lsn, range));
+                }
+            }
+        }
+        wanted.retain(|(lsn, range)| !self.reads.covers(*lsn, range));
+        let Some(writer) = &mut self.writer else { return };
+        for (lsn, range) in coalesce(wanted) {
+            let ticket = self.reads.begin(lsn, range.clone());
+            writer.read(ticket, journal::Lsn(lsn.0), u64::from(range.start)..u64::from(range.end));
+        }
+    }
+
+    pub(crate) fn push_staged(&mut self) {
+        for connection in self.touched.drain(..) {
+            let Some(link) = self.links.get_mut(&connection) else { continue };
+            let gone = link.staged.last().is_some_and(|last| last.effect == Effect::Disconnected);
+            link.push_staged();
+            if gone {
+                self.links.swap_remove(&connection);
+            }
+        }
+    }
+
+    /// Tells connections that waited for it that the journal has caught up.
+    pub(crate) fn return_credit(&mut self) {
+        let overloaded = self.unsynced_bytes() > self.settings.journal_window_bytes / 2;
+        let (durable, window, links) = (self.durable, self.settings.publish_window_bytes, &mut self.links);
+        self.indebted.retain(|connection| {
+            links.get_mut(connection).is_some_and(|link| {
+                link.settle_up_to(durable);
+                link.unsynced_bytes() > 0
+            })
+        });
+        self.starved.retain(|connection| {
+            let Some(link) = links.get_mut(connection) else { return false };
+            // Half the window: a connection that is woken for every byte reads byte by byte.
+            let unsynced = link.unsynced_bytes();
+            link.starved = unsynced > window / 2 || (overloaded && unsynced > 0);
+            if !link.starved {
+                link.outlet.push(&mut Vec::new());
+            }
+            link.starved
+        });
+    }
+
+    /// The entries that effects on their way still need. They are not among the living messages any more if they were
+    /// settled by their delivery.
+    pub(crate) fn entries_in_use(&self) -> impl Iterator<Item = Lsn> + '_ {
+        let lines = self.links.values().flat_map(|link| link.waiting.values()).flat_map(|line| &line.effects);
+        let places = lines.filter_map(|addressed| Some(addressed.effect.message()?.place.durable_at()));
+        places.filter(|lsn| *lsn != Lsn::NONE)
+    }
+
+    /// False when nothing of the session waits any more.
+    fn release_line(&mut self, connection: ConnectionId, channel: Option<u16>) -> bool {
+        loop {
+            let Some(link) = self.links.get_mut(&connection) else { return false };
+            let Some(line) = link.waiting.get_mut(&channel) else { return false };
+            let Some(addressed) = line.effects.pop_front() else {
+                link.waiting.remove(&channel);
+                return false;
+            };
+            let block = block_of(&addressed);
+            if let Err(held_up) = self.stage_if_free(connection, channel, addressed) {
+                let line = self.links.get_mut(&connection).and_then(|link| link.waiting.get_mut(&channel));
+                line.expect("it was here a moment ago").effects.push_front(held_up);
+                return true;
+            }
+            if let Some(block) = block {
+                self.bodies.blocks.release(block);
+            }
+        }
+    }
+
+    /// Stages an effect, with the message in place of its name. Gives it back if it has to wait: for its position, or
+    /// for a message that is not in memory.
+    fn stage_if_free(
+        &mut self,
+        connection: ConnectionId,
+        channel: Option<u16>,
+        addressed: Addressed,
+    ) -> Result<(), Addressed> {
+        if addressed.after > self.durable {
+            return Err(addressed);
+        }
+        let envelope = match addressed.effect.message().map(|message| self.bodies.find(*message)) {
+            None => None,
+            Some(Found::Here(envelope)) => Some(envelope),
+            Some(Found::InJournal(..)) => {
+                self.reads.wanted = true;
+                return Err(addressed);
+            }
+        };
+        if let Some(link) = self.links.get_mut(&connection) {
+            if link.staged.is_empty() {
+                self.touched.push(connection);
+            }
+            link.stage(channel, addressed.effect.map_message(|_| envelope.expect("found above")));
+        }
+        Ok(())
+    }
+}
+
+impl Reads {
+    fn begin(&mut self, lsn: Lsn, range: Range<u32>) -> u64 {
+        self.next_ticket += 1;
+        self.under_way_bytes += u64::from(range.end - range.start);
+        self.under_way.insert(self.next_ticket, (lsn, range));
+        self.next_ticket
+    }
+
+    fn covers(&self, lsn: Lsn, range: &Range<u32>) -> bool {
+        let inside = |wider: &Range<u32>| wider.start <= range.start && range.end <= wider.end;
+        self.under_way.values().any(|(of, wider)| *of == lsn && inside(wider))
+    }
+}
+
+fn recipient(addressed: &Addressed) -> (ConnectionId, Option<u16>) {
+    match addressed.to {
+        Recipient::Session(session) => (session.connection, Some(session.channel)),
+        Recipient::Connection(connection) => (connection, None),
+    }
+}
+
+/// Joins what lies close together in one entry.
+fn coalesce(mut wanted: Vec<(Lsn, Range<u32>)>) -> Vec<(Lsn, Range<u32>)> {
+    wanted.sort_unstable_by_key(|(lsn, range)| (*lsn, range.start));
+    let mut joined: Vec<(Lsn, Range<u32>)> = Vec::new();
+    for (lsn, range) in wanted {
+        match joined.last_mut() {
+            Some((last, before))
+                if *last == lsn && range.start <= before.end.saturating_add(READ_GAP_BYTES_MAX) =>
+            {
+                before.end = before.end.max(range.end);
+            }
+            _ => joined.push((lsn, range)),
+        }
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_that_lie_close_together_become_one() {
+        let wanted = vec![(Lsn(2), 0..10), (Lsn(1), 500_000..500_010), (Lsn(1), 100..200), (Lsn(1), 0..50)];
+        assert_eq!(coalesce(wanted), [(Lsn(1), 0..200), (Lsn(1), 500_000..500_010), (Lsn(2), 0..10)]);
+    }
+}
