@@ -63,7 +63,7 @@ impl VirtualHost {
         let result = {
             let mut engine = self.lock();
             let result = act(&mut engine, clock::now());
-            self.set_alarm(engine.next_deadline());
+            self.look_after(&engine);
             result
         };
         self.pump_if_wanted();
@@ -107,17 +107,18 @@ impl VirtualHost {
             };
             self.pump_wanted.store(false, Ordering::Relaxed);
             engine.pump(clock::now());
-            self.set_alarm(engine.next_deadline());
-            if let Health::Failed { reason } = engine.health() {
-                self.lifecycle.fail(&format!("virtual host '{}': {reason}", self.name));
-            }
+            self.look_after(&engine);
             drop(engine);
             fence(Ordering::SeqCst);
         }
     }
 
-    fn set_alarm(&self, deadline: Option<Timestamp>) {
-        let Some(Timestamp(deadline_ms)) = deadline else { return };
+    /// What an engine may want after every visit.
+    fn look_after(&self, engine: &Engine) {
+        if let Health::Failed { reason } = engine.health() {
+            self.lifecycle.fail(&format!("virtual host '{}': {reason}", self.name));
+        }
+        let Some(Timestamp(deadline_ms)) = engine.next_deadline() else { return };
         // A later deadline than the alarm's needs nothing: the timer finds nothing due and sets itself anew.
         if self.alarm_ms.fetch_min(deadline_ms, Ordering::SeqCst) > deadline_ms {
             self.alarm_moved.notify_one();
