@@ -41,8 +41,8 @@ pub enum Effect<M = StoredMessage> {
     Refused {
         /// The tag of the request.
         request: RequestTag,
-        /// Why.
-        refusal: Refusal,
+        /// Why. Boxed: refusals are rare and large, and effects are neither.
+        refusal: Box<Refusal>,
     },
     /// A message for a consumer.
     Deliver {

@@ -153,7 +153,7 @@ fn claim(
     let mut epoch = Epoch(manifest.map_or(0, |manifest| manifest.boot) + 1);
     let mut tries = 1;
     loop {
-        match journal.claim(log, epoch, manifest.map(|manifest| manifest.cursor.clone())) {
+        match journal.claim(log, epoch, manifest.map(|manifest| manifest.cursor)) {
             Ok(claim) => return Ok((epoch, claim)),
             Err(ClaimError::Superseded { by, .. }) if tries < CLAIM_TRIES => {
                 tries += 1;

@@ -31,7 +31,7 @@ impl Engine {
         let addressed = if link.waiting.contains_key(&channel) {
             addressed
         } else {
-            let Err(held_up) = self.stage_if_free(connection, channel, addressed) else { return };
+            let Some(held_up) = self.stage_if_free(connection, channel, addressed) else { return };
             self.waiting.push((connection, channel));
             held_up
         };
@@ -160,7 +160,7 @@ impl Engine {
                 return false;
             };
             let block = block_of(&addressed);
-            if let Err(held_up) = self.stage_if_free(connection, channel, addressed) {
+            if let Some(held_up) = self.stage_if_free(connection, channel, addressed) {
                 let line = self.links.get_mut(&connection).and_then(|link| link.waiting.get_mut(&channel));
                 line.expect("it was here a moment ago").effects.push_front(held_up);
                 return true;
@@ -178,16 +178,16 @@ impl Engine {
         connection: ConnectionId,
         channel: Option<u16>,
         addressed: Addressed,
-    ) -> Result<(), Addressed> {
+    ) -> Option<Addressed> {
         if addressed.after > self.durable {
-            return Err(addressed);
+            return Some(addressed);
         }
         let envelope = match addressed.effect.message().map(|message| self.bodies.find(*message)) {
             None => None,
             Some(Found::Here(envelope)) => Some(envelope),
             Some(Found::InJournal(..)) => {
                 self.reads.wanted = true;
-                return Err(addressed);
+                return Some(addressed);
             }
         };
         if let Some(link) = self.links.get_mut(&connection) {
@@ -196,7 +196,7 @@ impl Engine {
             }
             link.stage(channel, addressed.effect.map_message(|_| envelope.expect("found above")));
         }
-        Ok(())
+        None
     }
 }
 

@@ -25,7 +25,7 @@ impl Broker {
     /// Refuses an operation: what the session holds goes back, and it takes nothing more.
     pub(crate) fn refuse(&mut self, request: Request, refusal: Refusal, out: &mut Output) {
         self.end_session(request.session, out);
-        let effect = Effect::Refused { request: request.tag, refusal };
+        let effect = Effect::Refused { request: request.tag, refusal: Box::new(refusal) };
         out.effect(Recipient::Session(request.session), out.position(), effect);
     }
 
