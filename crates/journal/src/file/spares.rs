@@ -66,9 +66,10 @@ impl Spares {
         while !state.is_fit(bytes) && state.is_preparing && bytes <= state.wanted_bytes {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        let smallest = (0..state.ready.len()).filter(|&at| state.ready[at].bytes >= bytes);
-        if let Some(at) = smallest.min_by_key(|&at| state.ready[at].bytes) {
-            return Ok(state.ready.swap_remove(at));
+        // Of equal ones the last that was freed: it is the likeliest to be in the page cache.
+        let fitting = (0..state.ready.len()).rev().filter(|&at| state.ready[at].bytes >= bytes);
+        if let Some(at) = fitting.min_by_key(|&at| state.ready[at].bytes) {
+            return Ok(state.ready.remove(at));
         }
         let number = state.number();
         drop(state);

@@ -194,6 +194,23 @@ fn after_a_clean_end_even_the_last_entry_cannot_be_torn() {
 }
 
 #[test]
+fn an_entry_with_another_past_does_not_follow() {
+    let (ours, other) = (MemoryStorage::new(), MemoryStorage::new());
+    let offsets = write_log(&ours, 2);
+    // The same log with another first entry, as after a cut that was forgotten: its second entry is whole in itself.
+    let journal = file_journal(&other);
+    let mut claim = try_claim(&journal, 1, None).unwrap();
+    append_durably(&mut *claim.writer, 1, entry_bytes(1) - 1);
+    append_durably(&mut *claim.writer, 2, entry_bytes(2));
+    drop((claim, journal));
+    let path = segments(&ours).remove(0);
+    let second = read(&other, &path, offsets[2] - offsets[1], offsets[1]);
+    overwrite(&ours, &path, &with_durable(&second, 0), offsets[1]);
+    // Judged as a torn tail, since nothing says that entry 2 was durable.
+    assert_eq!(try_claim(&file_journal(&ours), 2, None).unwrap().tail, Lsn(1));
+}
+
+#[test]
 fn a_damaged_segment_header_is_refused() {
     let storage = MemoryStorage::new();
     write_log(&storage, 3);

@@ -48,6 +48,34 @@ fn recycled_segments_show_nothing_of_their_past() {
 }
 
 #[test]
+fn a_power_cut_at_any_step_of_recycling_is_no_damage() {
+    for step in 0..120 {
+        let storage = MemoryStorage::new();
+        let journal = file_journal(&storage);
+        let mut claim = try_claim(&journal, 1, None).unwrap();
+        for lsn in 1..=90 {
+            append_durably(&mut *claim.writer, lsn, 4000);
+        }
+        let cursor = claim.writer.cursor(Lsn(90));
+        wait_until_quiet(&storage);
+        storage.cut_power_after(step);
+        claim.writer.trim(Lsn(91), &[]);
+        let (mut last, mut durable) = (90, Lsn(90));
+        while let Some(lsn) = claim.writer.state().durable().filter(|_| last < 200) {
+            durable = lsn;
+            last += 1;
+            claim.writer.append(Lsn(last), payload(last, 4000));
+            settle(&*claim.writer, last);
+        }
+        drop((claim, journal));
+        storage.crash(step);
+        let claim = try_claim(&file_journal(&storage), 2, Some(cursor));
+        let tail = claim.unwrap_or_else(|error| panic!("power cut at step {step}: {error}")).tail;
+        assert!(tail >= durable, "power cut at step {step}: {durable} was durable, {tail} is there");
+    }
+}
+
+#[test]
 fn spare_files_are_bounded() {
     let storage = MemoryStorage::new();
     let journal = file_journal(&storage);
