@@ -5,6 +5,7 @@ use broker::Command;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use crate::exercise::{HANDSHAKE, exercise};
 use crate::support::{
     Conversation, HEADER, frame, header_frame, method_frame, name, open_vhost, publish_frames, start_ok,
     tune_ok,
@@ -118,24 +119,35 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_harm_nobody(bytes in vec(any::<u8>(), 0..400), is_greeted: bool, is_open: bool) {
-        let start = match (is_greeted, is_open) {
-            (_, true) => handshake(),
-            (true, false) => HEADER.to_vec(),
-            (false, false) => Vec::new(),
-        };
-        run(&[start, bytes].concat(), &[]);
+    fn random_bytes_harm_nobody(how: u8, bytes in vec(any::<u8>(), 0..400), is_greeted: bool) {
+        let start = if is_greeted && how & 1 == 0 { HEADER } else { &[] };
+        exercise(&[&[how], start, &bytes].concat());
     }
 
     #[test]
     fn a_flipped_byte_harms_nobody(
+        how: u8,
         pieces in vec(piece(), 1..8),
         position in any::<prop::sample::Index>(),
         flip in 1..=255_u8,
     ) {
-        let mut bytes = [handshake(), pieces.concat()].concat();
-        let position = position.index(bytes.len());
-        bytes[position] ^= flip;
-        run(&bytes, &[]);
+        let mut bytes = pieces.concat();
+        if !bytes.is_empty() {
+            let position = position.index(bytes.len());
+            bytes[position] ^= flip;
+        }
+        exercise(&[&[how | 1], bytes.as_slice()].concat());
+        exercise(&[&[how & !1], handshake().as_slice(), &bytes].concat());
     }
+}
+
+#[test]
+fn the_handshake_of_the_exercise_is_one() {
+    let mut expected = handshake();
+    expected
+        .truncate(expected.len() - method_frame(0, open_vhost()).len() - method_frame(0, tune_ok(0)).len());
+    assert!(HANDSHAKE.starts_with(&expected), "start-ok");
+    let rest =
+        [method_frame(0, tune_ok(60)), method_frame(0, open_vhost()), method_frame(1, channel::Open {})];
+    assert_eq!(&HANDSHAKE[expected.len()..], rest.concat());
 }

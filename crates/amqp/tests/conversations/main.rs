@@ -6,6 +6,7 @@ mod channels;
 mod chunks;
 mod closing;
 mod consuming;
+mod exercise;
 mod frames;
 mod greeting;
 mod methods;

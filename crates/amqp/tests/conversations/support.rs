@@ -138,7 +138,7 @@ impl Conversation {
     }
 
     pub(crate) fn refuse(&mut self, channel: u16, request: RequestTag, refusal: Refusal) {
-        self.tell(channel, Effect::Refused { request, refusal });
+        self.tell(channel, Effect::Refused { request, refusal: Box::new(refusal) });
     }
 
     /// The broker has let go of the connection.
