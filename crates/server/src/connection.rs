@@ -72,8 +72,8 @@ const OUTPUT_BYTES_TARGET: usize = 256 * 1024;
 /// Deliveries alone never get here, see [`OUTPUT_BYTES_TARGET`].
 const UNWRITTEN_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// With this many effects fetched and not encoded, a client that takes nothing is not read any more. More than the
-/// engine's delivery window can hold, so that a consumer who is slow to read is still heard.
+/// With this many effects waiting, a client that takes nothing is not read any more. More than the engine's
+/// delivery window can hold, so that a consumer who is slow to read is still heard.
 const EFFECTS_MAX: usize = 65_536;
 
 /// Of commands and effects, room for this many is kept by a client that has been silent for a while.
@@ -155,7 +155,12 @@ impl<'node> Connection<'node> {
     }
 
     fn wants_input(&self) -> bool {
-        let listens = self.socket.unwritten_bytes() < UNWRITTEN_BYTES_MAX && self.effects.len() < EFFECTS_MAX;
+        let listens = match self.socket.unwritten_bytes() {
+            0 => true,
+            unwritten => {
+                unwritten < UNWRITTEN_BYTES_MAX && self.effects.len() + self.mailbox.len() < EFFECTS_MAX
+            }
+        };
         // What comes after the goodbye is thrown away by the rules, but for its answer.
         listens && (self.has_credit || self.rules.status() != Status::Running)
     }

@@ -47,9 +47,13 @@ impl DataDirectory {
     /// [`DataDirectoryError::InUse`] when another process holds it, else [`DataDirectoryError::Storage`].
     pub(crate) fn open(path: &Path) -> Result<Self, DataDirectoryError> {
         let storage = |source| DataDirectoryError::Storage { path: path.to_owned(), source };
+        let is_new = !path.try_exists().map_err(storage)?;
         // Messages are nobody's business but the broker's.
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(storage)?;
         let path = path.canonicalize().map_err(storage)?;
+        if let Some(parent) = path.parent().filter(|_| is_new) {
+            sync(parent).map_err(storage)?;
+        }
         let mut lock = open_lock(&path.join(Self::LOCK_NAME)).map_err(storage)?;
         match lock.try_lock() {
             Ok(()) => write_holder(&mut lock).map_err(storage)?,
@@ -61,11 +65,30 @@ impl DataDirectory {
         Ok(Self { path, _lock: lock })
     }
 
+    /// Creates a folder in it unless it is there, so that it is still there after a power cut.
+    ///
+    /// # Errors
+    /// [`DataDirectoryError::Storage`].
+    pub(crate) fn create_folder(&self, name: &str) -> Result<PathBuf, DataDirectoryError> {
+        let folder = self.path.join(name);
+        let storage = |source| DataDirectoryError::Storage { path: self.path.clone(), source };
+        if !folder.try_exists().map_err(storage)? {
+            DirBuilder::new().mode(0o700).create(&folder).map_err(storage)?;
+            sync(&self.path).map_err(storage)?;
+        }
+        Ok(folder)
+    }
+
     /// Where it is, as an absolute path.
     #[must_use]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Makes the names in a directory survive a power cut.
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
 }
 
 fn open_lock(path: &Path) -> io::Result<File> {

@@ -31,6 +31,11 @@ impl Mailbox {
         std::mem::swap(&mut self.lock().effects, fetched);
     }
 
+    /// How many effects wait to be fetched.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().effects.len()
+    }
+
     /// Ready when there is something to fetch or the engine gave a nudge; otherwise wakes the task later.
     pub(crate) fn poll_news(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut inner = self.lock();

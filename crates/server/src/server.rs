@@ -2,10 +2,9 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::Engine;
 use journal::storage::DirectoryStorage;
@@ -97,7 +96,7 @@ impl Server {
             "Forebay is starting"
         );
         let lifecycle = Arc::new(Lifecycle::new());
-        let vhosts = open_vhosts(&settings, data.path(), &lifecycle).await?;
+        let vhosts = open_vhosts(&settings, &data, &lifecycle).await?;
         // Only now: whoever can connect finds everything there.
         let amqp = listen_on("amqp.listen", &settings.amqp.listen).await?;
         let http = listen_on("http.listen", &settings.http.listen).await?;
@@ -178,9 +177,7 @@ impl Server {
         let vhosts = self.node.vhosts.clone();
         let closing = tokio::task::spawn_blocking(move || {
             for vhost in vhosts {
-                vhost
-                    .with(|engine, now| engine.close(now))
-                    .map_err(|error| format!("virtual host '{}': {error}", vhost.name()))?;
+                vhost.close().map_err(|reason| format!("virtual host '{}': {reason}", vhost.name()))?;
             }
             Ok(())
         });
@@ -201,6 +198,7 @@ fn spawn_tasks(
     let mut tasks = JoinSet::new();
     for vhost in &node.vhosts {
         let vhost = Arc::clone(vhost);
+        tasks.spawn(Arc::clone(&vhost).keep_checkpoints());
         tasks.spawn(async move { vhost.keep_time().await });
     }
     for listener in http {
@@ -214,7 +212,7 @@ fn spawn_tasks(
 
 async fn open_vhosts(
     settings: &Settings,
-    data: &Path,
+    data: &DataDirectory,
     lifecycle: &Arc<Lifecycle>,
 ) -> Result<Vec<Arc<VirtualHost>>, StartError> {
     let names = settings.vhosts.clone();
@@ -222,43 +220,48 @@ async fn open_vhosts(
         body_cache_bytes: settings.cache.bodies_bytes / names.len() as u64,
         ..engine::Settings::default()
     };
-    let (data, lifecycle) = (data.to_owned(), Arc::clone(lifecycle));
+    let journal_folder = data.create_folder("journal")?;
+    let checkpoints = Arc::new(DirectoryStorage::new(data.path()));
+    let lifecycle = Arc::clone(lifecycle);
     // Replaying a log takes as long as it takes, and none of it is asynchronous.
     let opening = tokio::task::spawn_blocking(move || {
-        let journal = open_journal(&data)?;
-        names
-            .iter()
-            .map(|name| open_vhost(name, engine_settings.clone(), &journal, &data, Arc::clone(&lifecycle)))
-            .collect()
+        let storage = Arc::new(DirectoryStorage::new(journal_folder));
+        let journal = FileJournal::new(storage, FileOptions::new(random()));
+        let open = |name: &String| {
+            let engine = open_engine(name, engine_settings.clone(), &journal, checkpoints.clone())
+                .map_err(|problem| StartError::VirtualHost { vhost: name.clone(), problem })?;
+            Ok(VirtualHost::new(name, engine, Arc::clone(&lifecycle)))
+        };
+        names.iter().map(open).collect()
     });
     opening
         .await
         .map_err(|panic| StartError::System { doing: "opening the logs", source: io::Error::other(panic) })?
 }
 
-fn open_journal(data: &Path) -> Result<FileJournal, StartError> {
-    let directory = data.join("journal");
-    std::fs::create_dir_all(&directory)
-        .map_err(|source| StartError::System { doing: "creating the journal's directory", source })?;
-    Ok(FileJournal::new(Arc::new(DirectoryStorage::new(directory)), FileOptions::new(random())))
-}
-
-fn open_vhost(
+fn open_engine(
     name: &str,
     settings: engine::Settings,
     journal: &FileJournal,
-    data: &Path,
-    lifecycle: Arc<Lifecycle>,
-) -> Result<Arc<VirtualHost>, StartError> {
-    let problem = |problem: String| StartError::VirtualHost { vhost: name.to_owned(), problem };
-    let log = LogName::escaped(name).map_err(|error| problem(error.to_string()))?;
-    let directory = data.join("checkpoints").join(log.as_str());
-    std::fs::create_dir_all(&directory).map_err(|error| problem(error.to_string()))?;
-    let storage = Arc::new(DirectoryStorage::new(directory));
-    let engine = Engine::open(settings, journal, &log, storage, clock::now())
-        .map_err(|error| problem(error.to_string()))?;
-    tracing::info!(vhost = name, recovery = ?engine.recovery(), "virtual host is open");
-    Ok(VirtualHost::new(name, engine, lifecycle))
+    checkpoints: Arc<DirectoryStorage>,
+) -> Result<Engine, String> {
+    let log = LogName::escaped(name).map_err(|error| error.to_string())?;
+    let started = Instant::now();
+    let engine = Engine::open(settings, journal, &log, checkpoints, clock::now())
+        .map_err(|error| error.to_string())?;
+    let found = engine.recovery();
+    tracing::info!(
+        vhost = name,
+        boot = found.boot,
+        clean = found.clean,
+        queues = found.queues,
+        messages = found.messages,
+        entries_replayed = found.entries_replayed,
+        bytes_replayed = found.bytes_replayed,
+        took_ms = started.elapsed().as_millis() as u64,
+        "virtual host is open"
+    );
+    Ok(engine)
 }
 
 fn connection_settings(settings: &AmqpSettings, cluster_name: &str) -> amqp::Settings {

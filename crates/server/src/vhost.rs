@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
 
 use broker::Timestamp;
-use engine::{Engine, Health};
+use engine::{CheckpointJob, Engine, Health};
 use tokio::sync::Notify;
 
 use crate::clock;
@@ -24,6 +25,11 @@ pub(crate) struct VirtualHost {
     alarm_ms: AtomicU64,
     /// The alarm was set to an earlier time.
     alarm_moved: Notify,
+    /// A checkpoint to be written.
+    checkpoint_job: Mutex<Option<CheckpointJob>>,
+    checkpoint_wanted: Notify,
+    /// Held while a checkpoint is written: the last one, in closing, comes after all others.
+    checkpointing: Mutex<()>,
     lifecycle: Arc<Lifecycle>,
 }
 
@@ -37,6 +43,9 @@ impl VirtualHost {
             pump_wanted: AtomicBool::new(false),
             alarm_ms: AtomicU64::new(u64::MAX),
             alarm_moved: Notify::new(),
+            checkpoint_job: Mutex::new(None),
+            checkpoint_wanted: Notify::new(),
+            checkpointing: Mutex::new(()),
             lifecycle,
         });
         // Weak: the engine owns the journal's writer, which owns this closure.
@@ -48,6 +57,8 @@ impl VirtualHost {
                 }
             }));
         });
+        // What the journal did before it was watched.
+        host.journal_moved();
         host
     }
 
@@ -63,7 +74,7 @@ impl VirtualHost {
         let result = {
             let mut engine = self.lock();
             let result = act(&mut engine, clock::now());
-            self.look_after(&engine);
+            self.look_after(&mut engine);
             result
         };
         self.pump_if_wanted();
@@ -89,6 +100,46 @@ impl VirtualHost {
         }
     }
 
+    /// Writes the engine's checkpoints, for ever, where that holds nobody up.
+    pub(crate) async fn keep_checkpoints(self: Arc<Self>) {
+        loop {
+            self.checkpoint_wanted.notified().await;
+            let host = Arc::clone(&self);
+            if tokio::task::spawn_blocking(move || host.write_checkpoint()).await.is_err() {
+                // The journal only grows, and the last checkpoint is still good.
+                tracing::error!(vhost = self.name, "writing a checkpoint panicked; please report it");
+            }
+        }
+    }
+
+    fn write_checkpoint(&self) {
+        let _alone = lock(&self.checkpointing);
+        let job = lock(&self.checkpoint_job).take();
+        if let Some(job) = job {
+            let outcome = job.run();
+            self.with(|engine, _now| engine.checkpoint_done(outcome));
+        }
+    }
+
+    /// Ends the engine: waits until all is on disk, and writes a last checkpoint. Blocks.
+    ///
+    /// # Errors
+    /// Why the next start has to do without something; what was confirmed is safe nonetheless.
+    pub(crate) fn close(&self) -> Result<(), String> {
+        let _alone = lock(&self.checkpointing);
+        // It would be older than the one that comes now.
+        lock(&self.checkpoint_job).take();
+        self.with(|engine, now| engine.drain(now));
+        while !self.with(|engine, _now| engine.is_drained()) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.with(|engine, now| match (engine.close(now), engine.health()) {
+            (_, Health::Failed { reason }) => Err(reason),
+            (Err(error), Health::Serving) => Err(error.to_string()),
+            (Ok(()), Health::Serving) => Ok(()),
+        })
+    }
+
     /// Called by the journal on its own thread.
     fn journal_moved(&self) {
         self.pump_wanted.store(true, Ordering::Relaxed);
@@ -107,14 +158,18 @@ impl VirtualHost {
             };
             self.pump_wanted.store(false, Ordering::Relaxed);
             engine.pump(clock::now());
-            self.look_after(&engine);
+            self.look_after(&mut engine);
             drop(engine);
             fence(Ordering::SeqCst);
         }
     }
 
     /// What an engine may want after every visit.
-    fn look_after(&self, engine: &Engine) {
+    fn look_after(&self, engine: &mut Engine) {
+        if let Some(job) = engine.take_checkpoint_job() {
+            *lock(&self.checkpoint_job) = Some(job);
+            self.checkpoint_wanted.notify_one();
+        }
         if let Health::Failed { reason } = engine.health() {
             self.lifecycle.fail(&format!("virtual host '{}': {reason}", self.name));
         }
@@ -133,6 +188,10 @@ impl VirtualHost {
             poisoned.into_inner()
         })
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl std::fmt::Debug for VirtualHost {

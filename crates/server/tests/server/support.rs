@@ -106,3 +106,12 @@ pub(crate) fn greeting(table: &amqp_wire::Table, key: &str) -> String {
         other => panic!("{key} is {other:?}"),
     }
 }
+
+impl Drop for Fresh {
+    /// A failed test shows what the server had to say.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the end of the server's log:\n{}", self.server.log_tail());
+        }
+    }
+}
