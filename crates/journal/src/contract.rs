@@ -18,12 +18,15 @@ use crate::{BodyError, ClaimError, Cursor, DestroyError, Epoch, LogName, LostRea
 ///
 /// The rules that every engine keeps, and that [`crate::conformance`] checks:
 ///
-/// 1. *Durable is for ever.* What a writer was told to be durable is replayed by every later claim, byte for byte,
-///    until it is trimmed.
-/// 2. *A prefix, nothing else.* Replay gives entries without gap or repetition, up to a tail that is at or above
-///    every position ever told to be durable. Entries above it were never told durable and are gone for good.
-/// 3. *One writer.* From the moment `claim` returns, no writer of an earlier claim is told "durable" any more.
-/// 4. *Failure is final.* After a failed write or sync the writer accepts nothing; a new claim finds out what is there.
+/// 1. *Durable is for ever.* What a writer was told to be durable is replayed by every later claim, byte for
+///    byte, until it is trimmed.
+/// 2. *A prefix, nothing else.* Replay gives entries without gap or repetition, up to a tail that is at or
+///    above every position ever told to be durable. Entries above it were never told durable and are gone for
+///    good.
+/// 3. *One writer.* From the moment `claim` returns, no writer of an earlier claim is told "durable" any
+///    more.
+/// 4. *Failure is final.* After a failed write or sync the writer accepts nothing; a new claim finds out what
+///    is there.
 /// 5. *Atomic entries.* An entry is replayed whole or not at all.
 pub trait Journal: Send + Sync {
     /// What this engine promises and prefers.
@@ -31,16 +34,16 @@ pub trait Journal: Send + Sync {
 
     /// Takes over a log: fences every earlier claim, finds its end, and opens it for replay and append.
     ///
-    /// A log that does not exist is created empty. Replay starts behind `from`, or with entry 1 if it is `None`. A claim
-    /// with the epoch of the last one is granted too, so that a claim whose answer was lost can be repeated; it
-    /// fences the earlier writer as well.
+    /// A log that does not exist is created empty. Replay starts behind `from`, or with entry 1 if it is
+    /// `None`. A claim with the epoch of the last one is granted too, so that a claim whose answer was lost
+    /// can be repeated; it fences the earlier writer as well.
     ///
-    /// Waits for the storage: up to a second per gigabyte to be looked through, and for an earlier writer of this
-    /// process to end its sync. Do not call it with a lock held that a [`Wake`] takes.
+    /// Waits for the storage: up to a second per gigabyte to be looked through, and for an earlier writer of
+    /// this process to end its sync. Do not call it with a lock held that a [`Wake`] takes.
     ///
     /// # Errors
-    /// See [`ClaimError`]. [`ClaimError::Superseded`] and [`ClaimError::ForeignCursor`] leave an earlier writer alone; after the
-    /// others it may have been fenced.
+    /// See [`ClaimError`]. [`ClaimError::Superseded`] and [`ClaimError::ForeignCursor`] leave an earlier
+    /// writer alone; after the others it may have been fenced.
     fn claim(&self, log: &LogName, epoch: Epoch, from: Option<Cursor>) -> Result<Claim, ClaimError>;
 
     /// Removes a log and all it holds. A log that does not exist is no error.
@@ -92,8 +95,8 @@ pub struct Entry {
 
 /// Replays a log from the place asked for in [`Journal::claim`] to the tail that the claim fixed.
 ///
-/// Entries appended later are not part of it. A reader that is not needed may be dropped at any time. Trimming what it
-/// has still to read makes it fail.
+/// Entries appended later are not part of it. A reader that is not needed may be dropped at any time.
+/// Trimming what it has still to read makes it fail.
 pub trait Reader: Send {
     /// The next entry, or `None` behind the tail.
     ///
@@ -109,13 +112,13 @@ pub trait Reader: Send {
 pub trait Writer: Send {
     /// Submits one entry and returns at once. It is durable when [`Writer::state`] says so.
     ///
-    /// The order of calls is the order of the log. The payload is never copied: the engine holds a reference until it
-    /// is written, and the caller may keep one as its cache. In a terminal state the call does nothing. The
-    /// engine sets no bound to what is in flight; the caller keeps one by [`Writer::in_flight`].
+    /// The order of calls is the order of the log. The payload is never copied: the engine holds a reference
+    /// until it is written, and the caller may keep one as its cache. In a terminal state the call does
+    /// nothing. The engine sets no bound to what is in flight; the caller keeps one by [`Writer::in_flight`].
     ///
     /// # Panics
-    /// If `lsn` is not one more than the last (at first: than the tail of the claim), or the payload is larger
-    /// than [`Description::entry_bytes_max`].
+    /// If `lsn` is not one more than the last (at first: than the tail of the claim), or the payload is
+    /// larger than [`Description::entry_bytes_max`].
     fn append(&mut self, lsn: Lsn, payload: Bytes);
 
     /// How far the log is durable, or why it has ended. A few atomic reads.
@@ -124,22 +127,26 @@ pub trait Writer: Send {
     /// What was submitted and is not durable yet. A few atomic reads.
     fn in_flight(&self) -> InFlight;
 
-    /// Has `wake` called whenever the durable position moved, a read was completed, or the state became terminal.
+    /// Has `wake` called whenever the durable position moved, a read was completed, or the state became
+    /// terminal.
     ///
-    /// It is called after the change can be seen, on a thread of the engine or of one who claims the log, never from inside a method of this writer,
-    /// and with no lock of the engine held: it may take the caller's lock around this writer and append. Several changes may
-    /// share a call. It replaces the one set before; what happened before it was set is not told, so look at the state once.
-    /// It should return quickly, because the next sync waits for it.
+    /// It is called after the change can be seen, on a thread of the engine or of one who claims the log,
+    /// never from inside a method of this writer, and with no lock of the engine held: it may take the
+    /// caller's lock around this writer and append. Several changes may share a call. It replaces the one set
+    /// before; what happened before it was set is not told, so look at the state once. It should return
+    /// quickly, because the next sync waits for it.
     fn watch(&mut self, wake: Wake);
 
-    /// The place behind the entry `lsn`, to be stored beside a checkpoint at `lsn`. `lsn` has to be at or below the durable
-    /// position; the cursor is good until the entry behind it is trimmed.
+    /// The place behind the entry `lsn`, to be stored beside a checkpoint at `lsn`. `lsn` has to be at or
+    /// below the durable position; the cursor is good until the entry behind it is trimmed.
     fn cursor(&self, lsn: Lsn) -> Cursor;
 
-    /// Asks for a part of the payload of an entry at or below the durable position, counted in bytes from its start.
+    /// Asks for a part of the payload of an entry at or below the durable position, counted in bytes from its
+    /// start.
     ///
-    /// Any number may be under way. They are completed in any order; `ticket` tells them apart and means nothing
-    /// to the engine. The answer is fetched by [`Writer::completed_reads`]. Reads work in terminal states as well.
+    /// Any number may be under way. They are completed in any order; `ticket` tells them apart and means
+    /// nothing to the engine. The answer is fetched by [`Writer::completed_reads`]. Reads work in terminal
+    /// states as well.
     ///
     /// The checksum covers the whole payload and is therefore only verified when all of it is read.
     fn read(&mut self, ticket: u64, lsn: Lsn, range: Range<u64>);
@@ -149,11 +156,12 @@ pub trait Writer: Send {
 
     /// Frees what lies below `before`, except the entries in `keep`.
     ///
-    /// The caller promises that it will never again claim from a cursor below `before - 1`, because it has a durable checkpoint there,
-    /// and that it reads none of the freed entries. Space is freed by whole segments: a sealed one wholly below `before` that holds no
-    /// entry of `keep` is removed, also between others that stay. Kept entries can be read by [`Writer::read`], also after a
-    /// later claim. `keep` has to be in ascending order, without overlaps. Idempotent, done in the background, and
-    /// may do less than asked.
+    /// The caller promises that it will never again claim from a cursor below `before - 1`, because it has a
+    /// durable checkpoint there, and that it reads none of the freed entries. Space is freed by whole
+    /// segments: a sealed one wholly below `before` that holds no entry of `keep` is removed, also between
+    /// others that stay. Kept entries can be read by [`Writer::read`], also after a later claim. `keep` has
+    /// to be in ascending order, without overlaps. Idempotent, done in the background, and may do less than
+    /// asked.
     fn trim(&mut self, before: Lsn, keep: &[RangeInclusive<Lsn>]);
 
     /// The segments that hold entries, in order. Takes a lock for a moment and allocates: not for hot paths.
@@ -165,7 +173,8 @@ pub trait Writer: Send {
 
     /// Waits until all that was submitted is durable or the state is terminal, and marks a clean end.
     ///
-    /// Waits for the storage: do not call it with a lock held that the [`Wake`] takes. Returns the final state.
+    /// Waits for the storage: do not call it with a lock held that the [`Wake`] takes. Returns the final
+    /// state.
     fn close(self: Box<Self>) -> State;
 }
 

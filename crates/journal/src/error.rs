@@ -148,8 +148,8 @@ pub enum BodyError {
     },
 }
 
-/// Why a log accepts nothing more. A failed write or sync is never tried again: the system may have dropped the
-/// bytes and called them clean, so a second sync would succeed without them.
+/// Why a log accepts nothing more. A failed write or sync is never tried again: the system may have dropped
+/// the bytes and called them clean, so a second sync would succeed without them.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LostReason {
     /// The storage has no room.

@@ -1,15 +1,17 @@
 //! A durable log of opaque entries.
 //!
-//! The crate knows no queues, no messages and no protocol. It keeps numbered byte strings in order, says when they
-//! are durable, and gives them back: as a replay after a restart, or one by one in any order.
+//! The crate knows no queues, no messages and no protocol. It keeps numbered byte strings in order, says when
+//! they are durable, and gives them back: as a replay after a restart, or one by one in any order.
 //!
 //! - [`Journal`], [`Writer`] and [`Reader`] are the contract; their comments are the specification.
 //! - [`FileJournal`] keeps it in files: one write and one sync for all that waits.
-//! - [`MemoryJournal`] keeps it in memory, step by step, with faults on demand. It is for tests and simulation.
+//! - [`MemoryJournal`] keeps it in memory, step by step, with faults on demand. It is for tests and
+//!   simulation.
 //!
 //! - [`storage`] is the file layer, with a real one and one in memory that can lose power.
 //!
-//! Nothing here is asynchronous. Engines that need threads bring their own, and report through [`Writer::watch`].
+//! Nothing here is asynchronous. Engines that need threads bring their own, and report through
+//! [`Writer::watch`].
 
 pub mod conformance;
 mod contract;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 /// The name of one log of a journal: 1 to 200 characters out of `a-z A-Z 0-9 _ - %`.
 ///
-/// It becomes a folder's name, so nothing else is let through; see [`LogName::escaped`] for names from outside.
-/// Cloning is cheap.
+/// It becomes a folder's name, so nothing else is let through; see [`LogName::escaped`] for names from
+/// outside. Cloning is cheap.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogName(Arc<str>);
 

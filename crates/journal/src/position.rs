@@ -44,8 +44,8 @@ impl fmt::Display for Epoch {
 
 /// A place behind an entry of a log, as an engine names it to itself.
 ///
-/// Opaque, at most [`Cursor::BYTES_MAX`] bytes, only good for the engine and log that made it. Callers store it
-/// beside a checkpoint and hand it back to [`Journal::claim`](crate::Journal::claim).
+/// Opaque, at most [`Cursor::BYTES_MAX`] bytes, only good for the engine and log that made it. Callers store
+/// it beside a checkpoint and hand it back to [`Journal::claim`](crate::Journal::claim).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
     bytes: [u8; Cursor::BYTES_MAX],

@@ -67,7 +67,8 @@ impl Committer {
         Ok(())
     }
 
-    /// How many entries from the first on go into one write: as fit in `room`, up to about the size of a batch.
+    /// How many entries from the first on go into one write: as fit in `room`, up to about the size of a
+    /// batch.
     fn fitting(&self, taken: &[Submission], room: u64) -> usize {
         let room = room.min(self.options.commit_bytes_max.max(padded_bytes(taken[0].payload.len() as u64)));
         let mut bytes = 0;
@@ -125,7 +126,8 @@ impl Committer {
         }
     }
 
-    /// After a drain the end is known to be clean: the next claim takes damage for damage, not for a torn write.
+    /// After a drain the end is known to be clean: the next claim takes damage for damage, not for a torn
+    /// write.
     fn end(&self, order: Order) {
         if order != Order::Drain {
             return;

@@ -167,7 +167,8 @@ impl Folder {
         self.remove(self.spare_path(number))
     }
 
-    /// Makes a spare file whose blocks are written, so that a sync has no metadata to commit. `go_on` is asked between pieces.
+    /// Makes a spare file whose blocks are written, so that a sync has no metadata to commit. `go_on` is
+    /// asked between pieces.
     pub(super) fn create_spare(
         &self,
         number: u64,
@@ -189,7 +190,8 @@ impl Folder {
         Ok(true)
     }
 
-    /// Makes a spare file for one entry too large for a common segment: only reserved, since it is written once.
+    /// Makes a spare file for one entry too large for a common segment: only reserved, since it is written
+    /// once.
     pub(super) fn reserve_spare(&self, number: u64, bytes: u64) -> Result<(), Failure> {
         let file = self.create_file(self.spare_path(number))?;
         file.file.preallocate(bytes).map_err(|error| file.failure("reserving room for", error))?;
@@ -210,8 +212,8 @@ impl Folder {
         Ok(NamedFile { path, file: file.file })
     }
 
-    /// Makes a spare file out of a segment. It may be written over only after a sync of the folder: until then a
-    /// crash may bring the segment's name back.
+    /// Makes a spare file out of a segment. It may be written over only after a sync of the folder: until
+    /// then a crash may bring the segment's name back.
     pub(super) fn retire_segment(&self, number: u64, spare: u64) -> Result<(), Failure> {
         let path = self.segment_path(number);
         let renamed = self.storage.rename(&path, &self.spare_path(spare));

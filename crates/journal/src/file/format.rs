@@ -2,13 +2,15 @@
 
 use crate::{Epoch, Lsn};
 
-/// Everything starts at a multiple of this, so that no write has to read first, and direct I/O stays possible.
+/// Everything starts at a multiple of this, so that no write has to read first, and direct I/O stays
+/// possible.
 pub(super) const BLOCK_BYTES: u64 = 4096;
 
 /// Size of each header, at the start of its block. Smaller than a sector: it is never torn.
 pub(super) const HEADER_BYTES: usize = 64;
 
-/// The largest payload, in bytes. The format could hold almost 4 GiB; a bound below that keeps sums far from overflow.
+/// The largest payload, in bytes. The format could hold almost 4 GiB; a bound below that keeps sums far from
+/// overflow.
 pub(super) const PAYLOAD_BYTES_MAX: u64 = 1 << 30;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"forebayS";

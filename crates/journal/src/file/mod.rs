@@ -42,15 +42,17 @@ use crate::{Claim, ClaimError, Cursor, Description, DestroyError, Epoch, Journal
 /// Settings of the file engine.
 #[derive(Clone, Copy, Debug)]
 pub struct FileOptions {
-    /// A random number, from a good source. Each new log gets its id from it, which marks the log's entries; whoever
-    /// knew it could publish bytes that pass for entries of the journal after a crash.
+    /// A random number, from a good source. Each new log gets its id from it, which marks the log's entries;
+    /// whoever knew it could publish bytes that pass for entries of the journal after a crash.
     pub log_id_seed: u64,
-    /// Size of a log's first segment, in bytes; each further one is twice as large. Default 1 MiB. Rounded up to 4096.
+    /// Size of a log's first segment, in bytes; each further one is twice as large. Default 1 MiB. Rounded up
+    /// to 4096.
     pub segment_bytes_first: u64,
-    /// Where segments stop growing, in bytes. Default 64 MiB. An entry that does not fit gets a segment of its own.
+    /// Where segments stop growing, in bytes. Default 64 MiB. An entry that does not fit gets a segment of
+    /// its own.
     pub segment_bytes_max: u64,
-    /// About how much goes into one write and sync, in bytes, unless a single entry is larger. Default 4 MiB. More would let the first
-    /// entries of a large queue wait longer than the disk gains.
+    /// About how much goes into one write and sync, in bytes, unless a single entry is larger. Default 4 MiB.
+    /// More would let the first entries of a large queue wait longer than the disk gains.
     pub commit_bytes_max: u64,
     /// How many trimmed segments are kept to be written again, per log. Default 4.
     pub spare_segments_max: usize,
@@ -83,8 +85,9 @@ impl FileOptions {
 
 /// A journal in files.
 ///
-/// Keep other processes away from its storage: see [`DirectoryLock`](crate::storage::DirectoryLock). Within a process, have one
-/// `FileJournal` per storage. Each claimed log takes two threads, and up to two more while entries are read back.
+/// Keep other processes away from its storage: see [`DirectoryLock`](crate::storage::DirectoryLock). Within a
+/// process, have one `FileJournal` per storage. Each claimed log takes two threads, and up to two more while
+/// entries are read back.
 pub struct FileJournal {
     storage: Arc<dyn Storage>,
     options: FileOptions,
@@ -268,7 +271,8 @@ impl Journal for FileJournal {
 }
 
 impl Drop for FileJournal {
-    /// Waits for the threads of dropped writers, so that another journal may be opened on the storage. Living writers go on.
+    /// Waits for the threads of dropped writers, so that another journal may be opened on the storage. Living
+    /// writers go on.
     fn drop(&mut self) {
         for slot in lock(&self.slots).values() {
             if let Some(running) = lock(slot).take().filter(|running| running.session.is_stopping()) {

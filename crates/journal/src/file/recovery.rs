@@ -1,10 +1,10 @@
 //! Finding the end of a log after whatever happened to it.
 //!
-//! Entries are followed from the cursor on, each checked against the one before. Where the chain breaks, either the log ends, or a
-//! write was torn by a crash, or something durable was damaged. The headers decide: each carries the durable position known
-//! when it was written. If any that can still be read, before or behind the break, says that the missing entry was
-//! durable, it is damage and nothing is touched. Otherwise nobody was ever told about the entry, and it is cut off with all that
-//! follows.
+//! Entries are followed from the cursor on, each checked against the one before. Where the chain breaks,
+//! either the log ends, or a write was torn by a crash, or something durable was damaged. The headers decide:
+//! each carries the durable position known when it was written. If any that can still be read, before or
+//! behind the break, says that the missing entry was durable, it is damage and nothing is touched. Otherwise
+//! nobody was ever told about the entry, and it is cut off with all that follows.
 
 use std::io::IoSlice;
 
@@ -184,7 +184,8 @@ impl<'a> Scan<'a> {
         })
     }
 
-    /// A segment whose first entry was torn is behind the end: the one before it is the place to start, unless it was trimmed.
+    /// A segment whose first entry was torn is behind the end: the one before it is the place to start,
+    /// unless it was trimmed.
     fn check_start(candidates: &[Candidate], index: usize) -> Result<(usize, Lsn), ClaimError> {
         let lsn = |index: usize| candidates[index].first.map_or(Lsn::ZERO, |first| first.header.lsn);
         let walk = &candidates[index].walk;
@@ -239,8 +240,8 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// The entry that follows, if it is whole and starts the next segment. So the scan never ends in a segment that
-    /// holds nothing: such a one is behind the end, and would come to stand between others.
+    /// The entry that follows, if it is whole and starts the next segment. So the scan never ends in a
+    /// segment that holds nothing: such a one is behind the end, and would come to stand between others.
     fn first_of_next_segment(&self) -> Result<Option<Found>, Failure> {
         match self.candidates.get(self.index + 1) {
             Some(next) => Ok(next.walk.entry(BLOCK_BYTES, self.expected, self.link)?.ok()),
@@ -341,7 +342,8 @@ impl<'a> Scan<'a> {
         if !torn.is_empty() {
             self.walk().file.sync()?;
         }
-        // From the end on, so that a crash meanwhile leaves no gap. Not recycled: their numbers will be used again.
+        // From the end on, so that a crash meanwhile leaves no gap. Not recycled: their numbers will be used
+        // again.
         for candidate in later.iter().rev() {
             let file = &candidate.walk.file.path;
             tracing::warn!(file, "removed a segment behind the end of the log; nothing in it was confirmed");
@@ -350,8 +352,8 @@ impl<'a> Scan<'a> {
         if later.is_empty() { Ok(()) } else { folder.sync() }
     }
 
-    /// Writes again what was read but is not known to be durable: it may be in the cache only, and clean, since its
-    /// sync failed.
+    /// Writes again what was read but is not known to be durable: it may be in the cache only, and clean,
+    /// since its sync failed.
     fn harden(&self) -> Result<(), Failure> {
         let Some(oldest) = self.untrusted.first() else { return Ok(()) };
         let mut start = oldest.offset;
@@ -364,7 +366,8 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Calls back for each valid header of this use of the file, at any block from `start` on, until told `false`.
+/// Calls back for each valid header of this use of the file, at any block from `start` on, until told
+/// `false`.
 fn each_header(walk: &SegmentWalk, start: u64, mut each: impl FnMut(Found) -> bool) -> Result<(), Failure> {
     let mut offset = start;
     while offset < walk.bytes {

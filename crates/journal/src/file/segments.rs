@@ -4,7 +4,8 @@ use std::ops::RangeInclusive;
 
 use crate::{Lsn, SegmentInfo};
 
-/// One entry per this many bytes of a segment has its offset in memory; the others are found by walking from there.
+/// One entry per this many bytes of a segment has its offset in memory; the others are found by walking from
+/// there.
 ///
 /// 16 bytes of memory each: 16 KB for a segment of 64 MB, once it was written or read from since the claim.
 const SAMPLE_BYTES: u64 = 64 * 1024;
@@ -96,7 +97,8 @@ impl SegmentTable {
         self.0.binary_search_by_key(&number, |segment| segment.number).is_ok()
     }
 
-    /// Takes the segments out that hold nothing at or above `before` and nothing in `keep`, which is in ascending order.
+    /// Takes the segments out that hold nothing at or above `before` and nothing in `keep`, which is in
+    /// ascending order.
     ///
     /// The segment that holds `durable` stays: without it nothing would tell where the log ends.
     pub(super) fn trim(&mut self, before: Lsn, keep: &[RangeInclusive<Lsn>], durable: Lsn) -> Vec<Segment> {

@@ -76,7 +76,8 @@ impl Session {
         }
     }
 
-    /// Moves what was submitted to the end of `taken`. If that is still empty, waits until it is not, or an order came.
+    /// Moves what was submitted to the end of `taken`. If that is still empty, waits until it is not, or an
+    /// order came.
     pub(super) fn take(&self, taken: &mut Vec<Submission>) -> Order {
         let mut queue = lock(&self.queue);
         while taken.is_empty() && queue.submissions.is_empty() && queue.order == Order::GoOn {

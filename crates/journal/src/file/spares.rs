@@ -25,7 +25,8 @@ struct SparesState {
     wanted_bytes: u64,
     next_number: u64,
     is_preparing: bool,
-    /// The thread could not make a spare; the commit thread will try, and tell of the error if it meets it too.
+    /// The thread could not make a spare; the commit thread will try, and tell of the error if it meets it
+    /// too.
     has_failed: bool,
     is_stopped: bool,
 }

@@ -70,8 +70,8 @@ impl SegmentWalk {
         Ok(found)
     }
 
-    /// The entry at `offset`, if it is `lsn`, follows the one with the header checksum `link` (if that is known), and its
-    /// payload is whole.
+    /// The entry at `offset`, if it is `lsn`, follows the one with the header checksum `link` (if that is
+    /// known), and its payload is whole.
     pub(super) fn entry(
         &self,
         offset: u64,

@@ -11,11 +11,13 @@ use crate::{Claim, ClaimError, Cursor, Description, DestroyError, Epoch, Journal
 
 /// A journal whose "storage" is memory and whose progress the test decides.
 ///
-/// In a journal made by [`MemoryJournal::manual`] nothing becomes durable and no read completes until [`step`](Self::step) or
-/// [`step_read`](Self::step_read) is called; wakes are called by those, on the caller's thread. All of it is
-/// deterministic. One made by [`MemoryJournal::automatic`] has a thread that takes the steps.
+/// In a journal made by [`MemoryJournal::manual`] nothing becomes durable and no read completes until
+/// [`step`](Self::step) or [`step_read`](Self::step_read) is called; wakes are called by those, on the
+/// caller's thread. All of it is deterministic. One made by [`MemoryJournal::automatic`] has a thread that
+/// takes the steps.
 ///
-/// Clones share the same logs. Logs outlive their writers, so that a claim after a [`crash`](Self::crash) finds what a disk would have kept.
+/// Clones share the same logs. Logs outlive their writers, so that a claim after a [`crash`](Self::crash)
+/// finds what a disk would have kept.
 #[derive(Clone)]
 pub struct MemoryJournal {
     shared: Arc<Shared>,
@@ -23,7 +25,8 @@ pub struct MemoryJournal {
 
 /// Settings of the memory engine's contract that tests may rely on.
 impl MemoryJournal {
-    /// Entries of one segment, so that tests can tell what a trim frees: entries 1 to 8 are segment 1, 9 to 16 segment 2.
+    /// Entries of one segment, so that tests can tell what a trim frees: entries 1 to 8 are segment 1, 9 to
+    /// 16 segment 2.
     pub const SEGMENT_ENTRIES: u64 = 8;
 
     /// The largest entry, in bytes.
@@ -79,15 +82,15 @@ impl MemoryJournal {
         self.shared.lock().log(log).lose_at = Some(lsn);
     }
 
-    /// Ends all writers at once, as a power cut. The next claim of each log finds its durable entries, and of those
-    /// still in flight the first `survivors`.
+    /// Ends all writers at once, as a power cut. The next claim of each log finds its durable entries, and of
+    /// those still in flight the first `survivors`.
     pub fn crash(&self, survivors: usize) {
         let wakes = self.shared.lock().crash(survivors);
         wakes.iter().for_each(|wake| wake());
     }
 
-    /// How many of the entries in flight the next claim of the log finds, if that claim comes while they are in flight
-    /// or after they were lost. 0 unless told otherwise.
+    /// How many of the entries in flight the next claim of the log finds, if that claim comes while they are
+    /// in flight or after they were lost. 0 unless told otherwise.
     pub fn let_survive(&self, log: &LogName, survivors: usize) {
         self.shared.lock().log(log).survivors = survivors;
     }
@@ -136,8 +139,8 @@ impl Journal for MemoryJournal {
 #[derive(Default)]
 struct Shared {
     disk: Mutex<Disk>,
-    /// Signalled when there may be something to do for the thread of an automatic journal, or something to see for
-    /// a writer that closes.
+    /// Signalled when there may be something to do for the thread of an automatic journal, or something to
+    /// see for a writer that closes.
     changed: Condvar,
     /// Nobody takes steps but the test; so closing a writer takes its own.
     manual: bool,

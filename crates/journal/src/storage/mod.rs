@@ -1,8 +1,8 @@
 //! The one file layer: everything durable goes through it, so that a test can take the disk's place.
 //!
-//! Paths are relative to the storage's root, with `/` between names; `""` is the root itself. The layer promises no
-//! more than a file system does: written bytes survive a crash only after a sync of the file, names only after a sync
-//! of their folder.
+//! Paths are relative to the storage's root, with `/` between names; `""` is the root itself. The layer
+//! promises no more than a file system does: written bytes survive a crash only after a sync of the file,
+//! names only after a sync of their folder.
 
 mod directory;
 mod lock;
@@ -107,14 +107,15 @@ pub trait StorageFile: Send + Sync {
     /// What the system says.
     fn set_len(&self, bytes: u64) -> io::Result<()>;
 
-    /// Makes the file at least this large, with zeros, and reserves the room for it where the file system can.
+    /// Makes the file at least this large, with zeros, and reserves the room for it where the file system
+    /// can.
     ///
     /// # Errors
     /// `StorageFull` when there is no room.
     fn preallocate(&self, bytes: u64) -> io::Result<()>;
 
-    /// Makes what was written survive a crash, with the size if it changed. Never call it again after an error: the
-    /// bytes are in doubt for good.
+    /// Makes what was written survive a crash, with the size if it changed. Never call it again after an
+    /// error: the bytes are in doubt for good.
     ///
     /// # Errors
     /// What the system says.

@@ -66,7 +66,8 @@ fn the_last_entry_may_be_torn_at_any_sector() {
     let (start, end) = (offsets[5], offsets[7]);
     let whole = read(&storage, &path, end - start, start);
     let content = |lsn: usize| 64 + entry_bytes(lsn as u64) as u64;
-    // From here on the last two entries were never confirmed: only entry 5 is known to be durable, from entry 6.
+    // From here on the last two entries were never confirmed: only entry 5 is known to be durable, from entry
+    // 6.
     for cut in (start..=end).step_by(SECTOR as usize) {
         let mut torn = whole.clone();
         torn[(cut - start) as usize..].fill(0);
@@ -197,7 +198,8 @@ fn after_a_clean_end_even_the_last_entry_cannot_be_torn() {
 fn an_entry_with_another_past_does_not_follow() {
     let (ours, other) = (MemoryStorage::new(), MemoryStorage::new());
     let offsets = write_log(&ours, 2);
-    // The same log with another first entry, as after a cut that was forgotten: its second entry is whole in itself.
+    // The same log with another first entry, as after a cut that was forgotten: its second entry is whole in
+    // itself.
     let journal = file_journal(&other);
     let mut claim = try_claim(&journal, 1, None).unwrap();
     append_durably(&mut *claim.writer, 1, entry_bytes(1) - 1);

@@ -49,7 +49,8 @@ pub(crate) fn settle(writer: &dyn Writer, lsn: u64) -> State {
     writer.state()
 }
 
-/// Waits until the threads have prepared all that they can, so that the next operation on the disk is the test's.
+/// Waits until the threads have prepared all that they can, so that the next operation on the disk is the
+/// test's.
 pub(crate) fn wait_until_quiet(storage: &MemoryStorage) {
     let mut operations = None;
     wait_until("quiet", || {

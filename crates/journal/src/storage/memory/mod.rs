@@ -14,11 +14,11 @@ use super::{Storage, StorageFile};
 
 /// A disk in memory that forgets what a real one may forget, and fails when told to.
 ///
-/// - After [`crash`](Self::crash) each sector of 512 bytes that was written and not synced holds its new or its old content,
-///   each by chance; names and sizes changed since the last sync of their folder or file are kept up to some point of
-///   their order. Chance comes from the seed alone.
-/// - A failed sync is treacherous, as on real systems: the bytes can still be read, a later sync succeeds, and a
-///   crash drops them all the same, unless they are written again.
+/// - After [`crash`](Self::crash) each sector of 512 bytes that was written and not synced holds its new or
+///   its old content, each by chance; names and sizes changed since the last sync of their folder or file are
+///   kept up to some point of their order. Chance comes from the seed alone.
+/// - A failed sync is treacherous, as on real systems: the bytes can still be read, a later sync succeeds,
+///   and a crash drops them all the same, unless they are written again.
 ///
 /// Clones share the disk. Files opened before a crash fail afterwards with `BrokenPipe`.
 #[derive(Clone, Default)]
@@ -32,13 +32,15 @@ impl MemoryStorage {
         MemoryStorage::default()
     }
 
-    /// Cuts the power and restores it: what was not synced is kept or lost by chance, all orders for faults are taken back.
+    /// Cuts the power and restores it: what was not synced is kept or lost by chance, all orders for faults
+    /// are taken back.
     pub fn crash(&self, seed: u64) {
         self.lock().crash(&mut Random::new(seed));
     }
 
-    /// Cuts the power in place of the operation that comes after `count` more changing operations (writes, syncs, changes of names
-    /// and sizes). From then on everything fails until [`crash`](Self::crash) restores the power.
+    /// Cuts the power in place of the operation that comes after `count` more changing operations (writes,
+    /// syncs, changes of names and sizes). From then on everything fails until [`crash`](Self::crash)
+    /// restores the power.
     pub fn cut_power_after(&self, count: u64) {
         self.lock().faults.power_cut_in = Some(count);
     }

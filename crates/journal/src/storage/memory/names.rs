@@ -98,7 +98,8 @@ impl Names {
         Ok(inside.map(|path| path.rsplit('/').next().unwrap_or(path).to_owned()).collect())
     }
 
-    /// Syncing a folder commits what came before as well: the file systems we know journal names in one order.
+    /// Syncing a folder commits what came before as well: the file systems we know journal names in one
+    /// order.
     pub(super) fn sync(&mut self, directory: &str) {
         let concerns = |change: &Change| match change {
             Change::Add(path, _) | Change::Remove(path) => parent(path) == directory,
