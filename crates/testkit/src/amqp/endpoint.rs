@@ -59,8 +59,12 @@ impl FromStr for Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { address, user, password, virtual_host } = self;
-        let path = virtual_host.replace('/', "%2F");
-        write!(formatter, "amqp://{user}:{password}@{address}/{path}")
+        write!(formatter, "amqp://{user}:{password}@{address}")?;
+        // The default virtual host is what clients take when the URL has no path.
+        if virtual_host != "/" {
+            write!(formatter, "/{}", virtual_host.replace('/', "%2F"))?;
+        }
+        Ok(())
     }
 }
 
