@@ -170,7 +170,6 @@ pub(crate) fn write_published(
         varint::write(entry, target.sequence);
     }
     varint::write(entry, envelope.stored_bytes() as u64);
-    varint::write(entry, envelope.stored_bytes() as u64);
     let offset = u32::try_from(entry.len()).expect("an entry is below 4 GiB");
     envelope.write_stored(entry);
     offset
@@ -262,4 +261,26 @@ fn write_head(out: &mut impl BufMut, kind: u8, queue: QueueNumber) {
 
 fn read_level(cursor: &mut Cursor) -> Option<()> {
     (cursor.u8()? == LEVEL).then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_published_record_is_read_back_with_the_place_that_the_writer_was_told() {
+        for body_bytes in [0, 10, 200, 70_000] {
+            let envelope = Envelope::new(b"x", b"key", b"props", &vec![7; body_bytes]);
+            let targets = vec![Target { queue: QueueNumber(300), sequence: 9 }];
+            let mut entry = BytesMut::new();
+            entry.put_slice(&[PURGED, 1, LEVEL, 4, 1, 2]);
+            let offset = write_published(&mut entry, Timestamp(77), targets.iter().copied(), &envelope);
+            let records: Vec<Record> =
+                RecordReader::new(Lsn(5), entry.freeze()).collect::<Result<_, _>>().unwrap();
+            assert_eq!(records[0], Record::Purged { queue: QueueNumber(1), below: 4, except: vec![2] });
+            let place = Place::in_entry(Lsn(5), offset);
+            assert_eq!(records[1], Record::Published { time: Timestamp(77), targets, envelope, place });
+            assert_eq!(records.len(), 2);
+        }
+    }
 }
