@@ -116,6 +116,7 @@ impl Channel {
     }
 
     /// Hands an operation to the broker.
+    #[inline]
     pub(crate) fn submit(
         &self,
         context: &mut ChannelContext<'_, '_>,
@@ -233,6 +234,7 @@ impl Channel {
         (frame.channel == self.number && frame.kind == kind).then_some(frame)
     }
 
+    #[inline]
     fn publish(&self, context: &mut ChannelContext<'_, '_>, bytes: Bytes, parts: Parts) {
         let operation = publish::operation(bytes, parts, self.reply_consumer.as_ref(), context.client);
         self.submit(context, basic::Publish::SPEC.id, false, operation);

@@ -25,14 +25,19 @@ pub(crate) struct Parts {
 }
 
 /// The publish, or its refusal when the message says something that it may not say.
+#[inline]
 pub(crate) fn operation(
     bytes: Bytes,
     parts: Parts,
     reply: Option<&ReplyConsumer>,
     client: &Client,
 ) -> Operation {
-    match check(&bytes, &parts, reply, client) {
-        Ok(properties) => Operation::Publish(publish(bytes, parts, properties)),
+    let properties = PropertiesView::from_checked(&bytes[parts.properties.clone()]);
+    if !parts.immediate && !needs_check(properties) {
+        return Operation::Publish(publish(bytes, parts, None));
+    }
+    match check(properties, parts.immediate, reply, client) {
+        Ok(replaced) => Operation::Publish(publish(bytes, parts, replaced)),
         Err(refusal) => Operation::Refuse(refusal),
     }
 }
@@ -48,16 +53,23 @@ pub(crate) fn too_large(body_bytes: u64, settings: &Settings) -> Operation {
 /// Properties that have to replace those that came; `None` when those that came are fine.
 type Replaced = Option<Vec<u8>>;
 
+/// Whether a property is there that could be wrong. Most messages have none.
+fn needs_check(properties: PropertiesView<'_>) -> bool {
+    let flags = properties.flags();
+    [Property::ReplyTo, Property::Expiration, Property::UserId, Property::Headers]
+        .into_iter()
+        .any(|property| flags.contains(property))
+}
+
 fn check(
-    bytes: &Bytes,
-    parts: &Parts,
+    properties: PropertiesView<'_>,
+    immediate: bool,
     reply: Option<&ReplyConsumer>,
     client: &Client,
 ) -> Result<Replaced, Refusal> {
-    if parts.immediate {
+    if immediate {
         return Err(front_end(ReplyCode::NotImplemented, "immediate=true"));
     }
-    let properties = PropertiesView::from_checked(&bytes[parts.properties.clone()]);
     let replaced = address_reply(properties, reply)?;
     check_expiration(properties)?;
     check_copies(properties)?;
@@ -65,6 +77,7 @@ fn check(
     Ok(replaced)
 }
 
+#[inline]
 fn publish(bytes: Bytes, parts: Parts, replaced: Replaced) -> Publish {
     let Parts { exchange, routing_key, properties, body, mandatory, .. } = parts;
     let raw = replaced.as_deref().map_or(Cow::Borrowed(&bytes[properties.clone()]), Cow::Borrowed);
