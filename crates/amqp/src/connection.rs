@@ -41,6 +41,8 @@ pub struct Connection {
     pub(crate) client: Client,
     pub(crate) request: Option<Request>,
     pub(crate) heartbeat: Heartbeat,
+    /// What the last call left in the input: a part of a frame, or what waits for a request's answer.
+    input_bytes_left: usize,
     names: Names,
     pub(crate) channels: Channels,
     pub(crate) delivered_bytes: u64,
@@ -86,6 +88,7 @@ impl Connection {
             client: Client::default(),
             request: None,
             heartbeat: Heartbeat::new(now),
+            input_bytes_left: 0,
             names: Names::new(random),
             channels: Channels::default(),
             delivered_bytes: 0,
@@ -105,9 +108,13 @@ impl Connection {
         output: &mut Vec<u8>,
     ) {
         let output_start = output.len();
-        self.heartbeat.heard(now);
+        // Being called is no sign of life: the shell also comes back with what was left over.
+        if input.len() > self.input_bytes_left {
+            self.heartbeat.heard(now);
+        }
         let mut turn = Turn { now, commands, output };
         while self.advance(&mut turn, input) {}
+        self.input_bytes_left = input.len();
         if turn.output.len() > output_start {
             self.heartbeat.sent(now);
         }

@@ -298,6 +298,18 @@ fn a_client_that_is_silent_for_two_intervals_is_cut_off() {
 }
 
 #[test]
+fn half_a_frame_is_a_sign_of_life_but_only_once() {
+    let mut talk = Conversation::started();
+    talk.wait(100_000);
+    talk.send_bytes(&[1, 0, 0]);
+    talk.wait(100_000);
+    assert_eq!(talk.connection.status(), Status::Running);
+    talk.receive();
+    talk.wait(20_000);
+    assert_eq!(talk.connection.status(), Status::Close);
+}
+
+#[test]
 fn a_renewed_secret_is_taken() {
     let mut talk = Conversation::started();
     talk.send(0, connection::UpdateSecret { new_secret: b"x".as_slice().into(), reason: name("expired") });
