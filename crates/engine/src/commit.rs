@@ -1,15 +1,11 @@
 //! When the open entry goes to the journal.
 
 use broker::{Lsn, Timestamp};
-use bytes::BytesMut;
 
 use crate::engine::Engine;
 
-/// Entries are cut out of chunks of this many bytes, so that a small entry does not cost an allocation and a large one
-/// does not keep twice its size.
-const CHUNK_BYTES: usize = 1024 * 1024;
-/// An entry that has room for less than this begins a new chunk.
-const CHUNK_REST_BYTES_MIN: usize = 64 * 1024;
+/// Room that an open entry has from the start, beyond what it is closed at: about one read of a connection.
+const ENTRY_SLACK_BYTES: usize = 256 * 1024;
 
 impl Engine {
     /// Hands the open entry to the journal, if it is time.
@@ -45,9 +41,8 @@ impl Engine {
 
     pub(crate) fn open_entry(&mut self, lsn: Lsn) {
         self.out.entry.lsn = lsn;
-        if self.out.entry.bytes.capacity() < CHUNK_REST_BYTES_MIN {
-            self.out.entry.bytes = BytesMut::with_capacity(CHUNK_BYTES);
-        }
+        let bytes = self.settings.entry_bytes_target + ENTRY_SLACK_BYTES;
+        self.bodies.make_room(&mut self.out.entry.bytes, bytes);
     }
 
     /// Moves transient bodies to the journal's open entry until memory is within its budget. Bytes moved.

@@ -1,5 +1,6 @@
 //! The envelopes of messages, by place: in memory, or on their way back from the journal.
 
+mod chunks;
 mod read_back;
 mod recent;
 mod volatile;
@@ -7,8 +8,9 @@ mod volatile;
 use std::ops::Range;
 
 use broker::{Envelope, Home, Lsn, StoredMessage};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
+use chunks::Chunks;
 pub(crate) use read_back::ReadBack;
 pub(crate) use recent::Recent;
 pub(crate) use volatile::Blocks;
@@ -22,6 +24,7 @@ pub(crate) struct Bodies {
     pub(crate) blocks: Blocks,
     /// Parts of older entries that were read again.
     pub(crate) read_back: ReadBack,
+    chunks: Chunks,
     budget_bytes: u64,
 }
 
@@ -45,6 +48,7 @@ impl Bodies {
             recent: Recent::default(),
             blocks: Blocks::default(),
             read_back: ReadBack::new(budget_bytes / READ_BACK_SHARE),
+            chunks: Chunks::default(),
             budget_bytes,
         }
     }
@@ -71,13 +75,19 @@ impl Bodies {
     /// Adds an entry that has just gone to the journal, and lets the oldest go for it.
     pub(crate) fn entry_appended(&mut self, lsn: Lsn, bytes: Bytes) {
         self.recent.push(lsn, bytes);
-        self.make_room();
+        self.shrink();
+    }
+
+    /// Makes room for the next entry's bytes.
+    pub(crate) fn make_room(&mut self, entry: &mut BytesMut, bytes: usize) {
+        let unused = self.chunks.make_room(entry, bytes);
+        self.recent.add_unused(unused);
     }
 
     /// Adds a part of an entry that was read again.
     pub(crate) fn entry_read(&mut self, lsn: Lsn, start: u32, bytes: Bytes) {
         self.read_back.insert(lsn, start, bytes);
-        self.make_room();
+        self.shrink();
     }
 
     /// True when the envelopes that are not journaled take more than their share.
@@ -90,9 +100,12 @@ impl Bodies {
         self.recent.bytes() + self.blocks.resident_bytes() + self.read_back.bytes()
     }
 
-    fn make_room(&mut self) {
+    fn shrink(&mut self) {
         let others = self.blocks.resident_bytes() + self.read_back.bytes();
-        self.recent.shrink_to(self.budget_bytes.saturating_sub(others));
+        let budget = self.budget_bytes.saturating_sub(others);
+        while let Some(entry) = self.recent.pop_over(budget) {
+            self.chunks.take_back(entry);
+        }
     }
 }
 
