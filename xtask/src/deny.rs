@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use crate::shell::{cargo, is_installed, step};
 
 /// The version that `deny.toml` is written for; CI installs it.
-const CARGO_DENY_VERSION: &str = "0.19.9";
+const CARGO_DENY_VERSION: &str = "0.20.2";
 
 pub(crate) fn run() -> Result<()> {
     if !is_installed("cargo-deny", "--version") {

@@ -1,5 +1,6 @@
 //! The chores of the project, all behind `cargo xtask`: one file per command.
 
+mod abuse;
 mod bench;
 mod confirmed;
 mod crash;
@@ -36,6 +37,8 @@ enum Command {
     Bench(bench::BenchArguments),
     /// A deep backlog: memory while it grows, order while it drains.
     Depth(depth::DepthArguments),
+    /// What no well-behaved client sends, and what the server must answer.
+    Abuse(abuse::AbuseArguments),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Crash(arguments) => crash::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Depth(arguments) => depth::run(&arguments),
+        Command::Abuse(arguments) => abuse::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -77,6 +77,14 @@ impl Target {
         }
     }
 
+    /// Whether the broker is still there, as far as can be known.
+    pub(crate) fn is_running(&mut self) -> bool {
+        match self {
+            Self::Fresh { server, .. } => matches!(server.ended(), Ok(None)),
+            Self::Running { .. } => true,
+        }
+    }
+
     /// What the broker has used so far, where that can be known.
     pub(crate) fn usage(&self) -> Option<ProcessUsage> {
         match self {

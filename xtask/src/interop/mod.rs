@@ -39,6 +39,9 @@ pub(crate) fn run(arguments: &InteropArguments) -> Result<()> {
             if let Outcome::Breached { said } = outcome {
                 println!("{said}");
                 breached.push(title);
+                if !target.is_running() {
+                    target = arguments.target.start(&[])?;
+                }
             }
         }
     }

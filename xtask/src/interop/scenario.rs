@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::clients::Client;
 use crate::target::Target;
@@ -56,37 +56,37 @@ pub(crate) fn run(client: &Client, scenario: &str, target: &mut Target) -> Resul
         errors.read_to_string(&mut said).map(|_| said)
     });
 
-    let in_time = converse(&mut child, &lines, target)?;
-    if !in_time {
-        child.kill().context("cannot end a scenario that takes too long")?;
+    let conversation = converse(&mut child, &lines, target);
+    if conversation.is_err() {
+        child.kill().context("cannot end a scenario that does not get on")?;
     }
     let status = child.wait().context("the scenario is gone")?;
     let said = errors.join().ok().and_then(Result::ok).unwrap_or_default();
+    if let Err(error) = conversation {
+        return Ok(Outcome::Breached { said: format!("{error:#}\n{said}") });
+    }
     Ok(match status.code() {
-        _ if !in_time => {
-            Outcome::Breached { said: format!("not done after {} s\n{said}", TIME_MAX.as_secs()) }
-        }
         Some(0) => Outcome::Held,
         Some(EXIT_SKIPPED) => Outcome::Skipped,
         _ => Outcome::Breached { said },
     })
 }
 
-/// Answers requests for restarts until the scenario closes its standard output; `false` when it takes too long.
-fn converse(child: &mut Child, lines: &mpsc::Receiver<String>, target: &mut Target) -> Result<bool> {
+/// Answers requests for restarts until the scenario closes its standard output.
+fn converse(child: &mut Child, lines: &mpsc::Receiver<String>, target: &mut Target) -> Result<()> {
     loop {
         match lines.recv_timeout(TIME_MAX) {
             Ok(line) if line == RESTART_REQUEST => {
                 if let Target::Fresh { server, .. } = target {
                     server.kill()?;
-                    server.restart()?;
+                    server.restart().context("the server does not start again on its own data")?;
                 }
                 let input = child.stdin.as_mut().context("the scenario has no standard input")?;
                 input.write_all(b"restarted\n").context("the scenario does not read")?;
             }
             Ok(_) => {}
-            Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(true),
-            Err(mpsc::RecvTimeoutError::Timeout) => return Ok(false),
+            Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(()),
+            Err(mpsc::RecvTimeoutError::Timeout) => bail!("not done after {} s", TIME_MAX.as_secs()),
         }
     }
 }
