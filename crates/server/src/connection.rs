@@ -4,15 +4,16 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Instant;
 
 use amqp::{Login, LoginRefused, OpenRefusal, Request, Status};
 use amqp_wire::ReplyCode;
-use broker::{Command, ConnectionId};
+use broker::{Command, ConnectionId, Timestamp};
 use engine::Released;
 use tokio::net::TcpStream;
+use tokio::time::Sleep;
 
 use crate::clock;
 use crate::lifecycle::Phase;
@@ -116,30 +117,22 @@ impl<'node> Connection<'node> {
             self.encode_effects();
             self.socket.write(node)?;
             self.count_sent();
-            if self.socket.unwritten_bytes() == 0 {
-                if self.rules.status() == Status::Close {
-                    return Ok(());
-                }
-                if !self.effects.is_empty() {
-                    tokio::task::consume_budget().await;
-                    continue;
-                }
-                self.socket.rest(node);
+            if self.rules.status() == Status::Close {
+                return self.socket.flush(node).await;
             }
+            let is_written = self.socket.unwritten_bytes() == 0;
+            if is_written && !self.effects.is_empty() {
+                tokio::task::consume_budget().await;
+                continue;
+            }
+            self.socket.rest(node);
             let deadline = self.rules.next_deadline();
-            if let Some(deadline) = deadline {
-                // Setting a timer costs, and most deadlines only move away: one that rings early is set again.
-                let at = clock::instant(deadline).into();
-                if alarm.is_elapsed() || alarm.deadline() > at {
-                    alarm.as_mut().reset(at);
-                }
-            }
-            let written = self.socket.unwritten_bytes() == 0;
+            set_alarm(alarm.as_mut(), deadline);
             let event = tokio::select! {
                 biased;
                 phase = &mut ended, if !has_heard_of_end => Event::Ended(phase),
-                () = self.socket.ready(self.wants_input(), !written) => Event::Socket,
-                () = poll_fn(|context| self.mailbox.poll_news(context)), if written => Event::News,
+                () = self.socket.ready(self.wants_input(), !is_written) => Event::Socket,
+                () = poll_fn(|context| self.mailbox.poll_news(context)), if is_written => Event::News,
                 () = &mut alarm, if deadline.is_some() => Event::Deadline,
             };
             match event {
@@ -337,6 +330,15 @@ impl<'node> Connection<'node> {
             }
             Err(error) => tracing::warn!(%connection, %peer, %error, "client left without a goodbye"),
         }
+    }
+}
+
+/// Setting a timer costs, and most deadlines only move away: one that rings early is set again.
+fn set_alarm(alarm: Pin<&mut Sleep>, deadline: Option<Timestamp>) {
+    let Some(deadline) = deadline else { return };
+    let at = clock::instant(deadline).into();
+    if alarm.is_elapsed() || alarm.deadline() > at {
+        alarm.reset(at);
     }
 }
 

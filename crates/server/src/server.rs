@@ -282,3 +282,40 @@ fn addresses(listeners: &[TcpListener]) -> Result<Vec<SocketAddr>, StartError> {
     let addresses: io::Result<_> = listeners.iter().map(TcpListener::local_addr).collect();
     addresses.map_err(|source| StartError::System { doing: "asking for a listener's address", source })
 }
+
+#[cfg(test)]
+mod tests {
+    use amqp_wire::connection::{Close, CloseOk};
+    use testkit::amqp::{Endpoint, Peer};
+
+    use super::*;
+    use crate::settings::Listen;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_broker_that_cannot_go_on_tells_its_clients_and_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Settings { data: folder.path().join("data"), ..Settings::default() };
+        let any_port = Listen { addresses: vec!["127.0.0.1:0".to_owned()], asked_for: true };
+        (settings.amqp.listen, settings.http.listen) = (any_port.clone(), any_port);
+        let server = Server::start(settings).await.unwrap();
+
+        let endpoint = Endpoint::guest(server.amqp_addresses()[0]);
+        let (told, is_connected) = tokio::sync::oneshot::channel();
+        let client = tokio::task::spawn_blocking(move || {
+            let mut peer = Peer::open(&endpoint).unwrap();
+            told.send(()).unwrap();
+            let close: Close = peer.expect(0).unwrap();
+            peer.send(0, CloseOk {}).unwrap();
+            close
+        });
+        is_connected.await.unwrap();
+        server.node.lifecycle.fail("the disk is gone");
+        // Too late to be asked to stop in peace.
+        server.stop();
+
+        assert_eq!(server.finish().await, Ending::Failed("the disk is gone".to_owned()));
+        let close = client.await.unwrap();
+        assert_eq!(close.reply_code, 541);
+        assert!(close.reply_text.to_string().contains("can no longer store messages"), "{close:?}");
+    }
+}

@@ -37,7 +37,7 @@ pub(crate) enum Read {
 impl Socket {
     /// Below this much free room a read is not worth its call, in bytes.
     const ROOM_BYTES_MIN: usize = 16 * 1024;
-    /// How long a peer may take to close its side after we closed ours.
+    /// How long a peer may take to read our last words, and then to close its side.
     const LINGER: Duration = Duration::from_secs(1);
 
     /// Takes over a socket.
@@ -119,6 +119,21 @@ impl Socket {
         self.output.clear();
         self.written_bytes = 0;
         Ok(())
+    }
+
+    /// Writes what is left, as far as the peer takes it within a moment.
+    ///
+    /// # Errors
+    /// Those of the socket, or that the peer does not take it.
+    pub(crate) async fn flush(&mut self, node: &Node) -> io::Result<()> {
+        let until_written = async {
+            while self.unwritten_bytes() > 0 {
+                self.ready(false, true).await;
+                self.write(node)?;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(Self::LINGER, until_written).await?
     }
 
     /// Gives back the buffers that hold nothing.

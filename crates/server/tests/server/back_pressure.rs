@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use amqp_wire::{Method, Properties, basic, hot, queue};
-use testkit::amqp::Peer;
+use testkit::amqp::{Handshake, Peer};
 
 use crate::support::{Fresh, consume, declare, expect_confirm, name, publish};
 
@@ -115,6 +115,31 @@ fn a_client_that_stops_reading_takes_bounded_memory() {
         "only {published} messages came through: too few to show anything"
     );
     assert!(highest < 96 * MIB, "{} MiB after {} MiB published", highest / MIB, published * 10_000 / MIB);
+}
+
+/// Its socket is full, and its heartbeats have stopped: nothing that is owed to it keeps it.
+#[test]
+fn a_dead_client_that_is_owed_much_is_let_go() {
+    let fresh = Fresh::start();
+    let handshake = Handshake { heartbeat_secs: 1, ..Handshake::default() };
+    let mut dead = Peer::open_with(&fresh.server.endpoint(), &handshake).unwrap();
+    dead.open_channel(1).unwrap();
+    declare(&mut dead, "owed", true);
+    consume(&mut dead, "owed", true);
+    let (stop, flooding) = flood(&fresh, "owed", false, 10_000);
+    let started = Instant::now();
+    while fresh.metric("rabbitmq_consumers") > 0 {
+        assert!(started.elapsed() < Duration::from_secs(10), "still there after {:?}", started.elapsed());
+        thread::sleep(Duration::from_millis(50));
+    }
+    stop.store(true, Ordering::Relaxed);
+    flooding.join().unwrap();
+    drop(fresh.client());
+    assert!(started.elapsed() > Duration::from_secs(1), "gone before two heartbeats could be missed");
+    while fresh.metric("rabbitmq_connections") > 0 {
+        assert!(started.elapsed() < Duration::from_secs(15), "its socket is still there");
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Asks for answers and reads none of them, first with what the protocol layer answers itself, then with what the core does.

@@ -2,7 +2,7 @@
 
 use amqp_wire::basic;
 
-use crate::support::{Fresh, consume, declare, expect_confirm, publish};
+use crate::support::{Fresh, consume, declare, expect_confirm, metric, publish};
 
 #[test]
 fn a_healthy_server_says_so() {
@@ -25,11 +25,6 @@ fn refusals_are_problems() {
     let answer = fresh.http("DELETE", "/metrics");
     assert!(answer.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{answer}");
     assert!(answer.contains("allow: GET, HEAD\r\n"), "{answer}");
-}
-
-fn metric(answer: &str, series: &str) -> u64 {
-    let line = answer.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {series} in {answer}")).parse().unwrap()
 }
 
 #[test]

@@ -44,6 +44,11 @@ impl Fresh {
         peer
     }
 
+    /// A series of `/metrics` that has no labels.
+    pub(crate) fn metric(&self, series: &str) -> u64 {
+        metric(&self.http("GET", "/metrics"), series)
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("amqp://{}", self.server.endpoint().address)
     }
@@ -57,6 +62,12 @@ impl Fresh {
         stream.read_to_string(&mut answer).unwrap();
         answer
     }
+}
+
+/// The value of a series in an answer of `/metrics`.
+pub(crate) fn metric(answer: &str, series: &str) -> u64 {
+    let line = answer.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {series} in {answer}")).parse().unwrap()
 }
 
 /// The program with these arguments.
