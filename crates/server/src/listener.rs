@@ -36,11 +36,13 @@ pub(crate) async fn listen_on(
     listen: &Listen,
 ) -> Result<Vec<TcpListener>, ListenError> {
     let mut listeners = Vec::new();
+    let mut missing = None;
     for address in &listen.addresses {
         match open(address).await {
             Ok(opened) => listeners.extend(opened),
             Err(error) if !listen.asked_for && is_missing_family(&error) => {
                 tracing::warn!(%address, %error, "this machine does not have the address; going on without it");
+                missing = Some(ListenError { setting, address: address.clone(), hint: "", source: error });
             }
             Err(source) => {
                 let hint = match source.kind() {
@@ -52,7 +54,10 @@ pub(crate) async fn listen_on(
             }
         }
     }
-    Ok(listeners)
+    match missing {
+        Some(error) if listeners.is_empty() => Err(error),
+        _ => Ok(listeners),
+    }
 }
 
 /// A host's name can stand for several addresses.
@@ -142,5 +147,8 @@ mod tests {
         let addresses = ["127.0.0.1:0", "192.0.2.1:0"];
         assert_eq!(listen_on("http.listen", &listen(&addresses, false)).await.unwrap().len(), 1);
         assert!(listen_on("http.listen", &listen(&addresses, true)).await.is_err());
+        assert!(listen_on("http.listen", &listen(&addresses[1..], false)).await.is_err());
+        // Asking for none is fine: that side is off.
+        assert!(listen_on("http.listen", &listen(&[], true)).await.unwrap().is_empty());
     }
 }

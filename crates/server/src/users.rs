@@ -51,6 +51,7 @@ impl Users {
     /// Only `guest` with the password `guest`.
     #[must_use]
     pub fn with_guest() -> Self {
+        // The password is known to everyone, so the salt may be, too.
         let guest = PasswordHash::new(b"guest", *b"guys");
         Self { by_name: BTreeMap::from([("guest".to_owned(), Some(guest))]), loopback_only: Vec::new() }
     }

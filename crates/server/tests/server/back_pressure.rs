@@ -14,8 +14,8 @@ use crate::support::{Fresh, consume, declare, expect_confirm, name, publish};
 
 const MIB: u64 = 1024 * 1024;
 
-/// How long one confirmed publish and its delivery take while something else goes on. Generous, because test machines
-/// are small; a neighbour who blocks does so for ever.
+/// How long one confirmed publish and its delivery take while something else goes on. Generous, because test
+/// machines are small; a neighbour who blocks does so for ever.
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(2);
 
 fn round_trips(fresh: &Fresh, queue: &str, count: u64) {
@@ -142,7 +142,8 @@ fn a_dead_client_that_is_owed_much_is_let_go() {
     }
 }
 
-/// Asks for answers and reads none of them, first with what the protocol layer answers itself, then with what the core does.
+/// Asks for answers and reads none of them, first with what the protocol layer answers itself, then with what
+/// the core does.
 #[test]
 fn a_client_that_asks_and_does_not_listen_takes_bounded_memory() {
     check_deaf(&Method::from(queue::Declare { queue: name("q"), passive: true, ..Default::default() }));

@@ -10,7 +10,8 @@ type Number = fn(&Counts) -> u64;
 
 /// RabbitMQ counts by protocol, and dashboards ask for this one.
 const PROTOCOL: (&str, &str) = ("protocol", "amqp091");
-/// It counts some by the type of the queue as well. Forebay's queues are of one kind, whatever they were declared as.
+/// It counts some by the type of the queue as well. Forebay's queues are of one kind, whatever they were
+/// declared as.
 const QUEUE_TYPE: (&str, &str) = ("queue_type", "rabbit_classic_queue");
 
 const GAUGES: &[(&str, &str, Number)] = &[
