@@ -38,12 +38,28 @@ impl Broker {
     /// Takes a consumer away from its queue; the last one takes an auto-delete queue with it.
     pub(crate) fn remove_consumer(&mut self, id: ConsumerId, out: &mut Output) {
         let Some(consumer) = self.consumers.swap_remove(&id) else { return };
+        self.leave_line(id, &consumer);
         let Some(queue) = self.queues.get_mut(&consumer.queue) else { return };
         queue.consumers.retain(|other| *other != id);
         queue.turns.retain(|other| *other != id);
         queue.exclusive_consumer = false;
         if queue.definition.auto_delete && queue.consumers.is_empty() {
             self.remove_queue(consumer.queue, out);
+        }
+    }
+
+    /// Takes a consumer off the list of what it waits for: a list that is only shortened when its limit opens would
+    /// grow with every consumer that comes and goes meanwhile.
+    pub(crate) fn leave_line(&mut self, id: ConsumerId, consumer: &Consumer) {
+        let Some(connection) = self.connections.get_mut(&consumer.session.connection) else { return };
+        match consumer.waiting {
+            Waiting::Window => connection.stalled.retain(|other| *other != id),
+            Waiting::SessionAcks => {
+                if let Some(session) = connection.sessions.get_mut(&consumer.session.channel) {
+                    session.stalled.retain(|other| *other != id);
+                }
+            }
+            Waiting::OwnAcks | Waiting::Messages => {}
         }
     }
 

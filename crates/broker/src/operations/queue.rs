@@ -113,6 +113,7 @@ impl Broker {
         self.journal_definition(durable, &Record::QueueDeleted { queue: number }, out);
         for id in consumers {
             let Some(consumer) = self.consumers.swap_remove(&id) else { continue };
+            self.leave_line(id, &consumer);
             if let Some(session) = session_mut(&mut self.connections, consumer.session) {
                 session.consumers.remove(&consumer.tag);
             }

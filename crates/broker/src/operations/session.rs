@@ -8,6 +8,8 @@ use crate::{Refusal, SessionId};
 
 impl Broker {
     pub(crate) fn open_session(&mut self, request: Request, out: &mut Output) {
+        // The front end never opens a session twice; if it did, what the first one holds would be lost with it.
+        self.end_session(request.session, out);
         let Some(connection) = self.connections.get_mut(&request.session.connection) else { return };
         connection.sessions.insert(request.session.channel, Session::default());
         self.counters.sessions_opened += 1;
