@@ -30,6 +30,7 @@ mod session;
 mod transaction;
 mod unacked;
 mod varint;
+mod view;
 
 pub use broker::{Broker, Handled, Settings, Want};
 pub use command::{Binding, Command, Consume, DeclareExchange, DeclareQueue, Operation, Outcome, Publish};
@@ -46,3 +47,4 @@ pub use record::{
 pub use refusal::{Described, Refusal, Resource};
 pub use reply_to::{REPLY_QUEUE, is_reply_address};
 pub use seal::{BrokenRow, Sealed};
+pub use view::{DurableView, MessageView, QueueView};

@@ -153,6 +153,11 @@ impl Strand {
         self.alive().map(|(_, _, _, slot)| slot)
     }
 
+    /// All living messages with their sequences, in order.
+    pub(crate) fn sequenced(&self) -> impl Iterator<Item = (u64, &Slot)> {
+        self.alive().map(|(sequence, _, _, slot)| (sequence, slot))
+    }
+
     /// After a crash: whatever is here now may have been delivered before.
     pub(crate) fn mark_maybe_delivered(&mut self) {
         self.maybe_delivered_below = self.next_sequence;

@@ -1,0 +1,70 @@
+//! The durable state as plain values, to be compared: live against replayed, before a crash against after it.
+
+use crate::place::Home;
+use crate::record::{BindingDefinition, ExchangeDefinition, QueueDefinition};
+use crate::{Broker, Place};
+
+/// Everything that a restart has to find again, in a fixed order.
+///
+/// Two brokers with equal views answer alike after a restart; what is not in it (sessions, transient messages, which
+/// pages are in memory) may differ.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DurableView {
+    /// Durable exchanges, the predeclared ones included, by name.
+    pub exchanges: Vec<ExchangeDefinition>,
+    /// Bindings between things that are durable, by source and destination.
+    pub bindings: Vec<BindingDefinition>,
+    /// Durable queues, by number.
+    pub queues: Vec<QueueView>,
+}
+
+/// The durable part of a queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueView {
+    /// The queue as it was declared.
+    pub definition: QueueDefinition,
+    /// Living messages that are in the journal, in order: ready and held ones alike.
+    pub messages: Vec<MessageView>,
+}
+
+/// A living, journaled message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageView {
+    /// Its sequence in the queue.
+    pub sequence: u64,
+    /// Where its envelope lies.
+    pub place: Place,
+    /// Bytes of the stored envelope.
+    pub stored_bytes: u32,
+}
+
+impl Broker {
+    /// The durable state. Costs a look at every message: for tests, simulation and inspection.
+    #[must_use]
+    pub fn durable_view(&self) -> DurableView {
+        let mut queues: Vec<QueueView> = self
+            .queues
+            .values()
+            .filter(|queue| queue.is_durable())
+            .map(|queue| QueueView {
+                definition: queue.definition.clone(),
+                messages: journaled(queue.strand.sequenced()).collect(),
+            })
+            .collect();
+        queues.sort_unstable_by_key(|queue| queue.definition.number);
+        DurableView {
+            exchanges: self.topology.exchanges().filter(|exchange| exchange.durable).cloned().collect(),
+            bindings: self.topology.bindings().filter(|binding| self.is_durable_binding(binding)).collect(),
+            queues,
+        }
+    }
+}
+
+fn journaled<'a>(
+    slots: impl Iterator<Item = (u64, &'a crate::message::Slot)>,
+) -> impl Iterator<Item = MessageView> {
+    slots.filter(|(_, slot)| matches!(slot.place.home(), Home::Entry(_))).map(|(sequence, slot)| {
+        let stored = slot.stored();
+        MessageView { sequence, place: stored.place, stored_bytes: stored.stored_bytes }
+    })
+}

@@ -1,0 +1,13 @@
+//! The core as its clients see it, feature by feature, and as a restart finds it.
+
+mod world;
+
+mod declaring;
+mod dispatching;
+mod ending;
+mod model;
+mod publishing;
+mod replies;
+mod routing;
+mod settling;
+mod transactions;
