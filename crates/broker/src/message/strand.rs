@@ -180,6 +180,11 @@ impl Strand {
     /// Puts back a page that a run kept. Pages come in order.
     pub(crate) fn restore(&mut self, first_sequence: u64, page: Page) {
         let number = first_sequence / MESSAGES_PER_PAGE as u64;
+        self.next_sequence = self.next_sequence.max(first_sequence + page.len() as u64);
+        // All of it was transient: nothing would ever settle it, so nothing would ever take it away.
+        if page.is_full() && page.is_dead_throughout() {
+            return;
+        }
         if self.pages.is_empty() {
             self.first_page = number;
         }
@@ -189,7 +194,6 @@ impl Strand {
         for (_, slot) in page.alive() {
             self.ready.add(slot);
         }
-        self.next_sequence = self.next_sequence.max(first_sequence + page.len() as u64);
         self.pages.push_back(Some(Box::new(page)));
     }
 
@@ -344,6 +348,22 @@ mod tests {
         assert_eq!(strand.purge(1000, &[], &mut |_| ()), 990);
         strand.requeue(4);
         assert_eq!(offered(&mut strand), [4]);
+    }
+
+    #[test]
+    fn a_restored_page_without_living_messages_takes_no_place() {
+        let dead_page = |count: usize| {
+            let mut dead = crate::message::Bits::default();
+            (0..count).for_each(|index| dead.insert(index));
+            Page::restored(vec![Slot::SKIPPED; count], dead, crate::message::Bits::default())
+        };
+        let mut strand = Strand::default();
+        strand.restore(0, dead_page(512));
+        strand.restore(512, dead_page(512));
+        strand.restore(1024, dead_page(3));
+        assert_eq!((strand.pages.len(), strand.next_sequence()), (1, 1027));
+        strand.push(1027, slot(1027));
+        assert_eq!(offered(&mut strand), [1027]);
     }
 
     #[test]

@@ -186,6 +186,7 @@ impl Model {
     fn delete_queue(&mut self, queue: usize) {
         self.queues[queue].clear();
         self.consumers.retain(|(_, of), _| *of != queue);
+        (1..=SESSIONS).for_each(|session| self.forget_consumer(session, queue));
     }
 
     fn hear(&mut self, world: &World, addressed: &Addressed) {
@@ -406,14 +407,12 @@ fn take(world: &mut World, model: &mut Model, step: &Step) {
             world.on(session).get(QUEUES[queue]);
         }
         Step::Consume { session, queue, no_ack } => {
-            if !model.consumers.contains_key(&(session, queue)) {
-                model.consumers.insert((session, queue), !no_ack);
-                // A new consumer of an old tag has nothing of what the old one still holds.
-                model.forget_consumer(session, queue);
-                world
-                    .on(session)
-                    .consume_with(QUEUES[queue], QUEUES[queue], |consume| consume.no_ack = no_ack);
+            if model.consumers.contains_key(&(session, queue)) {
+                return;
             }
+            model.consumers.insert((session, queue), !no_ack);
+            let queue = QUEUES[queue];
+            world.on(session).consume_with(queue, queue, |consume| consume.no_ack = no_ack);
         }
         Step::Cancel { session, queue } => {
             model.consumers.remove(&(session, queue));
