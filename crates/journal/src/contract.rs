@@ -105,6 +105,14 @@ pub trait Reader: Send {
     fn next(&mut self) -> Result<Option<Entry>, ReadError>;
 }
 
+/// A caller's thread, lent to an engine for one entry.
+pub trait Help: Send + Sync {
+    /// Writes and syncs what is submitted, if that is quick of late, or sees to it that the engine's own thread
+    /// does. To be called once, soon, from a thread that may block for about as long as a sync takes, and with no lock
+    /// held: the engine calls its watcher from here.
+    fn help(&self);
+}
+
 /// Appends to a log, reads single entries of it back, and frees what is no longer needed.
 ///
 /// No method waits for the storage. Dropping a writer is safe at any time and equals a crash of the caller:
@@ -120,6 +128,17 @@ pub trait Writer: Send {
     /// If `lsn` is not one more than the last (at first: than the tail of the claim), or the payload is
     /// larger than [`Description::entry_bytes_max`].
     fn append(&mut self, lsn: Lsn, payload: Bytes);
+
+    /// Like [`Writer::append`], for an entry that nobody is expected to join: one caller that waits for its own
+    /// entry.
+    ///
+    /// An engine with threads may leave the work to the caller's thread and save two hops between threads, which
+    /// cost more than the write itself. It then gives a helper, and the entry is under way for sure only when
+    /// [`Help::help`] has been called.
+    fn append_lone(&mut self, lsn: Lsn, payload: Bytes) -> Option<Arc<dyn Help>> {
+        self.append(lsn, payload);
+        None
+    }
 
     /// How far the log is durable, or why it has ended. A few atomic reads.
     fn state(&self) -> State;

@@ -23,7 +23,7 @@ mod position;
 pub mod storage;
 
 pub use contract::{
-    Claim, Description, Entry, InFlight, Journal, ReadDone, Reader, SegmentInfo, State, Wake, Writer,
+    Claim, Description, Entry, Help, InFlight, Journal, ReadDone, Reader, SegmentInfo, State, Wake, Writer,
 };
 pub use error::{BodyError, ClaimError, DestroyError, LostReason, ReadError};
 pub use file::{FileJournal, FileOptions};

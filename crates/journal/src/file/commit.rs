@@ -1,8 +1,9 @@
 //! Group commit: what was submitted is written in one go and synced once.
 
 use std::io::IoSlice;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use super::FileOptions;
 use super::folder::{Failure, Folder};
@@ -11,11 +12,12 @@ use super::recovery::End;
 use super::session::{Order, Session, Submission, lock};
 use super::spares::Spares;
 use super::walk::SegmentWalk;
-use crate::{LostReason, Lsn};
+use crate::{Help, LostReason, Lsn};
 
 static ZEROS: [u8; BLOCK_BYTES as usize] = [0; BLOCK_BYTES as usize];
 
-/// The end of a log, where it grows. Lives on the commit thread.
+/// The end of a log, where it grows. Whoever holds its lock commits: the commit thread as a rule, or the
+/// thread of a lone caller.
 pub(super) struct Committer {
     pub(super) folder: Folder,
     pub(super) options: FileOptions,
@@ -24,7 +26,23 @@ pub(super) struct Committer {
     pub(super) spares: Arc<Spares>,
     /// The active segment; `None` before the first entry of a log.
     pub(super) active: Option<End>,
+    pub(super) pace: Pace,
 }
+
+/// How long a write with its sync takes of late.
+#[derive(Default)]
+pub(super) struct Pace {
+    average: Duration,
+}
+
+/// The offer to a lone caller to commit its entry on its own thread.
+pub(super) struct CommitHelper {
+    pub(super) committer: Arc<Mutex<Committer>>,
+    pub(super) session: Arc<Session>,
+}
+
+/// Ends the log if the one who commits panics: nobody knows then what is on disk.
+struct LoseAtPanic<'session>(&'session Session);
 
 /// The entries of one write: they lie one behind the other in the active segment.
 struct Batch {
@@ -37,17 +55,34 @@ struct Batch {
 
 impl Committer {
     /// The thread: commits until it is told to end, or a failure ends the log.
-    pub(super) fn run(&mut self) {
-        let mut taken = Vec::new();
+    pub(super) fn run(committer: &Mutex<Committer>, session: &Session) {
         loop {
-            let order = self.session.take(&mut taken);
-            if order == Order::Stop || taken.is_empty() {
-                return self.end(order);
+            let (order, has_work) = session.wait();
+            let mut committer = lock(committer);
+            if order == Order::Stop || !has_work && order == Order::Drain {
+                return committer.end(order);
             }
-            if let Err(failure) = self.commit(&mut taken) {
-                return self.session.lose(LostReason::from(failure));
+            if !committer.commit_queued() {
+                return;
             }
         }
+    }
+
+    /// Commits all that is queued. False if the log has ended by that.
+    fn commit_queued(&mut self) -> bool {
+        let mut taken = Vec::new();
+        self.session.take(&mut taken);
+        while !taken.is_empty() {
+            if self.session.has_ended() {
+                return false;
+            }
+            if let Err(failure) = self.commit(&mut taken) {
+                self.session.lose(LostReason::from(failure));
+                return false;
+            }
+            self.session.take(&mut taken);
+        }
+        true
     }
 
     /// Commits a part of what was taken, and takes it out.
@@ -110,8 +145,10 @@ impl Committer {
             slices.push(IoSlice::new(&submission.payload));
             slices.push(IoSlice::new(&ZEROS[..padding]));
         }
+        let began = Instant::now();
         active.walk.file.write(&mut slices, active.offset)?;
         active.walk.file.sync()?;
+        self.pace.note(began.elapsed());
         active.offset = batch.end;
         active.link = batch.link;
         Ok(batch)
@@ -138,6 +175,41 @@ impl Committer {
         {
             tracing::warn!(operation, file, %error, "cannot mark the clean end of the journal");
         }
+    }
+}
+
+impl Help for CommitHelper {
+    fn help(&self) {
+        if let Ok(mut committer) = self.committer.try_lock()
+            && committer.pace.is_quick()
+        {
+            let _guard = LoseAtPanic(&self.session);
+            committer.commit_queued();
+        }
+        // What is left, or was not begun, is the thread's. If another holds the lock, it takes what is queued or
+        // the thread does.
+        self.session.rouse();
+    }
+}
+
+impl Drop for LoseAtPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lose(LostReason::ThreadEnded { thread: "commit" });
+        }
+    }
+}
+
+impl Pace {
+    /// A caller's thread is not held up for longer than about this.
+    const QUICK: Duration = Duration::from_micros(400);
+
+    fn note(&mut self, took: Duration) {
+        self.average = (self.average * 7 + took) / 8;
+    }
+
+    fn is_quick(&self) -> bool {
+        self.average < Self::QUICK
     }
 }
 

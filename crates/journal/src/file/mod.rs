@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use self::bodies::Bodies;
-use self::commit::Committer;
+use self::commit::{Committer, Pace};
 use self::folder::{Failure, Folder, SEGMENT_BYTES_MIN};
 use self::format::{BLOCK_BYTES, ClaimRecord, PAYLOAD_BYTES_MAX};
 use self::recovery::{Recovered, recover};
@@ -101,6 +101,8 @@ type Slot = Mutex<Option<Arc<Running>>>;
 struct Running {
     session: Arc<Session>,
     spares: Arc<Spares>,
+    /// The end of the log.
+    committer: Arc<Mutex<Committer>>,
     /// Set when the commit thread has ended.
     committed: Latch,
 }
@@ -156,23 +158,25 @@ impl FileJournal {
         };
         let spares = Arc::new(Spares::open(folder.clone(), self.options, next_bytes)?);
         let session = Arc::new(Session::new(record.epoch, tail, SegmentTable::new(segments)));
-        let running = Arc::new(Running {
-            session: session.clone(),
-            spares: spares.clone(),
-            committed: Latch::default(),
-        });
-        let mut committer = Committer {
+        let committer = Arc::new(Mutex::new(Committer {
             folder: folder.clone(),
             options: self.options,
             log_id: record.log_id,
-            session,
+            session: session.clone(),
             spares: spares.clone(),
             active: end,
-        };
+            pace: Pace::default(),
+        }));
+        let running = Arc::new(Running {
+            session: session.clone(),
+            spares: spares.clone(),
+            committer: committer.clone(),
+            committed: Latch::default(),
+        });
         let ending = AtEnd { running: running.clone(), is_committer: true };
         spawn("journal-commit", folder, move || {
             let _ending = ending;
-            committer.run();
+            Committer::run(&committer, &session);
         })?;
         let ending = AtEnd { running: running.clone(), is_committer: false };
         let spawned = spawn("journal-spares", folder, move || {

@@ -63,30 +63,49 @@ impl Session {
         }
     }
 
-    pub(super) fn submit(&self, lsn: Lsn, payload: Bytes) {
+    /// Queues an entry. A quiet submission does not wake the commit thread: whoever submits it commits it.
+    pub(super) fn submit(&self, lsn: Lsn, payload: Bytes, quiet: bool) {
         if self.has_ended() {
             return;
         }
         self.submitted.store(lsn.0, Ordering::Release);
         self.bytes_in_flight.fetch_add(payload.len() as u64, Ordering::Relaxed);
-        let mut queue = lock(&self.queue);
-        queue.submissions.push(Submission { lsn, payload });
-        if queue.is_waiting {
+        let is_waiting = {
+            let mut queue = lock(&self.queue);
+            queue.submissions.push(Submission { lsn, payload });
+            queue.is_waiting
+        };
+        // Outside the lock: the thread that wakes up wants it first of all.
+        if is_waiting && !quiet {
             self.arrived.notify_one();
         }
     }
 
-    /// Moves what was submitted to the end of `taken`. If that is still empty, waits until it is not, or an
-    /// order came.
-    pub(super) fn take(&self, taken: &mut Vec<Submission>) -> Order {
+    /// Waits until something was submitted or an order came. The order, and whether something was submitted.
+    pub(super) fn wait(&self) -> (Order, bool) {
         let mut queue = lock(&self.queue);
-        while taken.is_empty() && queue.submissions.is_empty() && queue.order == Order::GoOn {
+        while queue.submissions.is_empty() && queue.order == Order::GoOn {
             queue.is_waiting = true;
             queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
             queue.is_waiting = false;
         }
-        taken.append(&mut queue.submissions);
-        queue.order
+        (queue.order, !queue.submissions.is_empty())
+    }
+
+    /// Moves what was submitted to the end of `taken`.
+    pub(super) fn take(&self, taken: &mut Vec<Submission>) {
+        taken.append(&mut lock(&self.queue).submissions);
+    }
+
+    /// Wakes the commit thread if something was submitted quietly and is still there.
+    pub(super) fn rouse(&self) {
+        let has_work = {
+            let queue = lock(&self.queue);
+            queue.is_waiting && !queue.submissions.is_empty()
+        };
+        if has_work {
+            self.arrived.notify_one();
+        }
     }
 
     pub(super) fn order(&self, order: Order) {

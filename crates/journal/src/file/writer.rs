@@ -8,9 +8,10 @@ use bytes::Bytes;
 
 use super::Running;
 use super::bodies::Bodies;
+use super::commit::CommitHelper;
 use super::format::PAYLOAD_BYTES_MAX;
 use super::session::{Order, lock};
-use crate::{Cursor, InFlight, Lsn, ReadDone, SegmentInfo, State, Wake, Writer};
+use crate::{Cursor, Help, InFlight, Lsn, ReadDone, SegmentInfo, State, Wake, Writer};
 
 pub(super) struct FileWriter {
     running: Arc<Running>,
@@ -24,15 +25,27 @@ impl FileWriter {
     }
 }
 
-impl Writer for FileWriter {
-    fn append(&mut self, lsn: Lsn, payload: Bytes) {
+impl FileWriter {
+    fn submit(&mut self, lsn: Lsn, payload: Bytes, quiet: bool) {
         assert_eq!(lsn, self.submitted.next(), "entries are appended in order, without a gap");
         assert!(
             payload.len() as u64 <= PAYLOAD_BYTES_MAX,
             "the entry is larger than {PAYLOAD_BYTES_MAX} bytes"
         );
         self.submitted = lsn;
-        self.running.session.submit(lsn, payload);
+        self.running.session.submit(lsn, payload, quiet);
+    }
+}
+
+impl Writer for FileWriter {
+    fn append(&mut self, lsn: Lsn, payload: Bytes) {
+        self.submit(lsn, payload, false);
+    }
+
+    fn append_lone(&mut self, lsn: Lsn, payload: Bytes) -> Option<Arc<dyn Help>> {
+        self.submit(lsn, payload, true);
+        let (committer, session) = (self.running.committer.clone(), self.running.session.clone());
+        Some(Arc::new(CommitHelper { committer, session }))
     }
 
     fn state(&self) -> State {
