@@ -7,6 +7,7 @@ use broker::{Addressed, ConnectionId, Effect, Lsn, Recipient};
 
 use crate::bodies::Found;
 use crate::engine::{Engine, block_of};
+use crate::link::Link;
 
 /// Reads of the journal that are under way.
 #[derive(Debug, Default)]
@@ -16,6 +17,8 @@ pub(crate) struct Reads {
     under_way_bytes: u64,
     /// Counts the times at which no read was under way. A line asks once a round.
     round: u64,
+    /// The line that asks first when memory is short, so that each has its turn.
+    first_line: usize,
     /// Some line misses something and may not have asked.
     wanted: bool,
 }
@@ -86,16 +89,23 @@ impl Engine {
         }
         let mut wanted: Vec<(Lsn, Range<u32>)> = Vec::new();
         let mut bytes = self.reads.under_way_bytes;
-        for (connection, channel) in &self.waiting {
-            let line = self.links.get_mut(connection).and_then(|link| link.waiting.get_mut(channel));
-            let Some(line) = line.filter(|line| line.asked_in_round <= self.reads.round) else { continue };
+        let first = self.reads.first_line;
+        for at in 0..self.waiting.len() {
+            let place = (first + at) % self.waiting.len();
             if bytes > self.bodies.read_back.budget_bytes() / 2 {
+                self.reads.first_line = place;
                 break;
             }
-            line.asked_in_round = self.reads.round + 1;
+            let (connection, channel) = &self.waiting[place];
+            let line = self.links.get_mut(connection).and_then(|link| link.waiting.get_mut(channel));
+            let Some(line) = line.filter(|line| line.asked_in_round <= self.reads.round) else { continue };
             let ready = line.effects.iter().take_while(|addressed| addressed.after <= self.durable);
             for message in ready.filter_map(|addressed| addressed.effect.message()) {
-                if let Found::InJournal(lsn, range) = self.bodies.find(*message) {
+                // A block that has just been spilled lies in an entry that cannot be read before it is durable.
+                if let Found::InJournal(lsn, range) = self.bodies.find(*message)
+                    && lsn <= self.durable
+                {
+                    line.asked_in_round = self.reads.round + 1;
                     bytes += u64::from(range.end - range.start);
                     wanted.push((lsn, range));
                 }
@@ -110,13 +120,23 @@ impl Engine {
     }
 
     pub(crate) fn push_staged(&mut self) {
-        for connection in self.touched.drain(..) {
+        let mut touched = std::mem::take(&mut self.touched);
+        for connection in touched.drain(..) {
             let Some(link) = self.links.get_mut(&connection) else { continue };
             let gone = link.staged.last().is_some_and(|last| last.effect == Effect::Disconnected);
             link.push_staged();
-            if gone {
-                self.links.swap_remove(&connection);
+            if gone && let Some(link) = self.links.swap_remove(&connection) {
+                self.forget_waiting(&link);
             }
+        }
+        self.touched = touched;
+    }
+
+    /// Lets go of the blocks that the effects of a connection that is gone have waited for.
+    fn forget_waiting(&mut self, link: &Link) {
+        let effects = link.waiting.values().flat_map(|line| &line.effects);
+        for block in effects.filter_map(block_of) {
+            self.bodies.blocks.release(block);
         }
     }
 
