@@ -108,7 +108,8 @@ impl Engine {
     pub(crate) fn consider_checkpoint(&mut self, now: Timestamp) {
         let Some(sealed_segments) = self.writer.as_ref().map(|writer| writer.sealed_count()) else { return };
         let busy = self.checkpoints.under_way || self.checkpoints.sealed.is_some();
-        if !busy && sealed_segments > self.checkpoints.sealed_segments && self.broker.is_dirty() {
+        // Also when nothing durable changed: then the segment is full of spilled bodies, and only a trim frees it.
+        if !busy && sealed_segments > self.checkpoints.sealed_segments {
             self.checkpoints.sealed_segments = sealed_segments;
             if !self.out.entry.bytes.is_empty() {
                 self.append();
