@@ -45,15 +45,13 @@ impl Engine {
         self.bodies.make_room(&mut self.out.entry.bytes, bytes);
     }
 
-    /// Moves transient bodies to the journal's open entry until memory is within its budget. Bytes moved.
-    pub(crate) fn spill(&mut self) -> usize {
-        let before = self.out.entry.bytes.len();
+    /// Moves transient bodies to the journal's open entry until memory is within its budget.
+    pub(crate) fn spill(&mut self) {
         while self.bodies.must_spill()
             && let Some(spill) = self.bodies.blocks.oldest_resident()
         {
             let base = broker::write_spilled(&mut self.out.entry.bytes, spill.block, &spill.bytes);
             self.bodies.blocks.spilled(spill.block, self.out.entry.lsn, base);
         }
-        self.out.entry.bytes.len() - before
     }
 }

@@ -89,24 +89,24 @@ impl Engine {
             self.submit_failed(commands);
             return;
         }
-        let journaled_before = self.out.entry.bytes.len();
+        let mut charged = self.out.entry.bytes.len();
         for command in commands.drain(..) {
             let handled = self.broker.handle(now, command, &mut self.out);
             debug_assert_eq!(handled, Handled::Done, "no operation of this version needs cold state");
+            // Between two commands, since the records of one belong together: a batch of many large ones would make
+            // an entry that no journal takes.
+            if self.out.entry.bytes.len() >= self.settings.entry_bytes_target {
+                self.charge(connection, charged);
+                self.append();
+                charged = 0;
+            }
         }
-        let mut journaled = self.out.entry.bytes.len() - journaled_before;
         self.take_volatile();
         self.route_effects();
         self.release_volatile();
-        journaled += self.spill();
-        if journaled > 0 {
-            let lsn = self.out.entry.lsn;
-            if let Some(link) = self.links.get_mut(&connection) {
-                if link.unsynced_bytes() == 0 {
-                    self.indebted.push(connection);
-                }
-                link.charge(lsn, journaled as u64);
-            }
+        self.spill();
+        self.charge(connection, charged);
+        if !self.out.entry.bytes.is_empty() {
             self.flush_at.get_or_insert(Timestamp(now.0 + self.settings.idle_flush_ms));
         }
         self.commit(now);
@@ -182,6 +182,16 @@ impl Engine {
     pub(crate) fn unsynced_bytes(&self) -> u64 {
         let in_flight = self.writer.as_ref().map_or(0, |writer| writer.in_flight().bytes);
         in_flight + self.out.entry.bytes.len() as u64
+    }
+
+    /// Notes that the connection has added to the open entry what lies behind `from`.
+    fn charge(&mut self, connection: ConnectionId, from: usize) {
+        let bytes = self.out.entry.bytes.len() - from;
+        let Some(link) = self.links.get_mut(&connection).filter(|_| bytes > 0) else { return };
+        if link.unsynced_bytes() == 0 {
+            self.indebted.push(connection);
+        }
+        link.charge(self.out.entry.lsn, bytes as u64);
     }
 
     fn submit_failed(&mut self, commands: &mut Vec<Command>) {
