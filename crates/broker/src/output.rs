@@ -103,6 +103,9 @@ impl Volatile {
     /// A block takes no further envelope once it holds this many bytes; a larger envelope has one of its own.
     pub const BLOCK_BYTES: usize = 256 * 1024;
 
+    /// Memory for envelopes is taken in pieces of at least this many bytes, so that small ones cost no allocation.
+    const CHUNK_BYTES: usize = 64 * 1024;
+
     /// Stores an envelope that `messages` messages share.
     pub(crate) fn store(&mut self, envelope: &Envelope, messages: u32) -> Place {
         let length = envelope.stored_bytes();
@@ -112,7 +115,9 @@ impl Volatile {
             self.block += 1;
             self.taken_bytes = 0;
         }
-        self.bytes.reserve(length);
+        if self.bytes.capacity() - self.bytes.len() < length {
+            self.bytes.reserve(length.max(Self::CHUNK_BYTES));
+        }
         let offset = self.taken_bytes + u32::try_from(self.bytes.len()).expect("a block is below 4 GiB");
         envelope.write_stored(&mut self.bytes);
         self.retained.push((self.block, messages));
