@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use amqp_wire::ReplyCode;
+use amqp_wire::{ErlangBinary, ReplyCode};
 use broker::{Described, Refusal, Resource};
 use field_table::ShortString;
 
@@ -63,7 +63,10 @@ fn code_and_text(refusal: &Refusal, vhost: &ShortString) -> (ReplyCode, String) 
         }
         Refusal::HeadersMatchValue { value } => (
             PreconditionFailed,
-            format!("Invalid x-match field value \"{value}\"; expected all, any, all-with-x, or any-with-x"),
+            format!(
+                "Invalid x-match field value {}; expected all, any, all-with-x, or any-with-x",
+                ErlangBinary(value)
+            ),
         ),
         Refusal::ConsumerTagInUse { tag } => (NotAllowed, format!("attempt to reuse consumer tag '{tag}'")),
         Refusal::UnknownDeliveryTag { delivery_tag } => {
@@ -202,7 +205,7 @@ mod tests {
         check(
             Refusal::HeadersMatchValue { value: name("foo") },
             406,
-            "PRECONDITION_FAILED - Invalid x-match field value \"foo\"; expected all, any, all-with-x, or any-with-x",
+            "PRECONDITION_FAILED - Invalid x-match field value <<\"foo\">>; expected all, any, all-with-x, or any-with-x",
         );
         check(
             Refusal::UnknownDeliveryTag { delivery_tag: 9 },

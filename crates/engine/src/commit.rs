@@ -1,6 +1,9 @@
 //! When the open entry goes to the journal.
 
+use std::sync::Arc;
+
 use broker::{Lsn, Timestamp};
+use journal::Help;
 
 use crate::engine::Engine;
 
@@ -25,12 +28,24 @@ impl Engine {
         }
     }
 
+    /// The journal's wish for a thread, if a lone caller's entry was appended since this was last asked: call
+    /// [`journal::Help::help`] on the caller's thread, without the engine's lock.
+    pub fn take_helper(&mut self) -> Option<Arc<dyn Help>> {
+        self.helper.take()
+    }
+
     /// Hands the open entry to the journal and opens the next.
     pub(crate) fn append(&mut self) {
         let lsn = self.out.entry.lsn;
         let entry = self.out.entry.bytes.split().freeze();
+        let lone = self.lone.close_entry(entry.len());
         if let Some(writer) = &mut self.writer {
-            writer.append(journal::Lsn(lsn.0), entry.clone());
+            let journal_lsn = journal::Lsn(lsn.0);
+            if lone && self.submitting {
+                self.helper = writer.append_lone(journal_lsn, entry.clone());
+            } else {
+                writer.append(journal_lsn, entry.clone());
+            }
         }
         self.bodies.entry_appended(lsn, entry);
         self.appended = lsn;

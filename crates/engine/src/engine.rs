@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use broker::{Addressed, Broker, Command, ConnectionId, Handled, Home, Lsn, Output, Timestamp, Volatile};
-use journal::{State, Writer};
+use journal::{Help, State, Writer};
 
 use crate::bodies::Bodies;
 use crate::checkpoint::Checkpoints;
 use crate::link::{Link, Outlet};
+use crate::lone::Lone;
 use crate::number_map::NumberMap;
 use crate::recovery::Recovery;
 use crate::release::Reads;
@@ -20,6 +21,7 @@ use crate::settings::Settings;
 /// - [`Self::pump`] whenever the journal's wake was called;
 /// - [`Self::tick`] at [`Self::next_deadline`];
 /// - take a [`crate::CheckpointJob`] when there is one, run it where blocking is fine, and hand its outcome back;
+/// - after each of these, without the lock, give the journal the thread that it may ask for: [`Self::take_helper`];
 /// - to stop: [`Self::drain`], pump until [`Self::is_drained`], then [`Self::close`].
 pub struct Engine {
     pub(crate) settings: Settings,
@@ -32,6 +34,12 @@ pub struct Engine {
     pub(crate) appended: Lsn,
     /// Somebody waits for the open entry.
     pub(crate) entry_wanted: bool,
+    /// Who waits for the open entry.
+    pub(crate) lone: Lone,
+    /// A batch of commands is being taken, by the thread of the one who sent it.
+    pub(crate) submitting: bool,
+    /// What the journal wants of that thread.
+    pub(crate) helper: Option<Arc<dyn Help>>,
     /// When the open entry is written although nobody waits for it.
     pub(crate) flush_at: Option<Timestamp>,
     pub(crate) links: NumberMap<ConnectionId, Link>,
@@ -102,14 +110,16 @@ impl Engine {
             }
         }
         self.take_volatile();
-        self.route_effects();
+        self.route_effects(connection);
         self.release_volatile();
         self.spill();
         self.charge(connection, charged);
         if !self.out.entry.bytes.is_empty() {
             self.flush_at.get_or_insert(Timestamp(now.0 + self.settings.idle_flush_ms));
         }
+        self.submitting = true;
         self.commit(now);
+        self.submitting = false;
         self.read_missing();
         self.push_staged();
     }
@@ -227,13 +237,18 @@ impl Engine {
     }
 
     /// Sends each effect on its way: staged if nothing holds it up, else into its session's line.
-    fn route_effects(&mut self) {
+    fn route_effects(&mut self, connection: ConnectionId) {
         let mut effects = std::mem::take(&mut self.out.effects);
+        let mut wanted = false;
         for addressed in effects.drain(..) {
-            self.entry_wanted |= addressed.after == self.out.entry.lsn;
+            wanted |= addressed.after == self.out.entry.lsn;
             self.route(addressed);
         }
         self.out.effects = effects;
+        if wanted {
+            self.entry_wanted = true;
+            self.lone.wanted_by(connection);
+        }
     }
 
     fn fail(&mut self, state: &State) {

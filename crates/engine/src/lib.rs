@@ -14,6 +14,7 @@ mod commit;
 mod counts;
 mod engine;
 mod link;
+mod lone;
 mod number_map;
 mod recovery;
 mod release;

@@ -9,6 +9,7 @@ use journal::{Claim, ClaimError, Epoch, Journal, LogName, ReadError};
 use crate::bodies::Bodies;
 use crate::checkpoint::{CheckpointError, CheckpointStore, Checkpoints, Manifest};
 use crate::engine::Engine;
+use crate::lone::Lone;
 use crate::number_map::NumberMap;
 use crate::release::Reads;
 use crate::settings::Settings;
@@ -93,6 +94,9 @@ impl Engine {
             durable: tail,
             appended: tail,
             entry_wanted: false,
+            lone: Lone::default(),
+            submitting: false,
+            helper: None,
             flush_at: None,
             links: NumberMap::default(),
             waiting: Vec::new(),

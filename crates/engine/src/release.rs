@@ -69,8 +69,8 @@ impl Engine {
             match read.result {
                 Ok(bytes) => self.bodies.entry_read(lsn, range.start, bytes),
                 Err(error) => self.fail_with(format!(
-                    "a message body of entry {} can't be read back: {error}. Nothing more is confirmed; run \
-                     `forebay doctor` on the data directory",
+                    "a message body of entry {} can't be read back: {error}. Nothing more is confirmed; \
+                     check the disk, and the segments that docs/journal-format.md describes",
                     lsn.0
                 )),
             }
@@ -208,6 +208,14 @@ impl Engine {
             Some(Found::InJournal(..)) => {
                 self.reads.wanted = true;
                 return Some(addressed);
+            }
+            Some(Found::Damaged(lsn)) => {
+                self.fail_with(format!(
+                    "entry {} of the journal is damaged: it holds no message where one was written. Nothing more is \
+                     confirmed; check the disk, and the segments that docs/journal-format.md describes",
+                    lsn.0
+                ));
+                return None;
             }
         };
         if let Some(link) = self.links.get_mut(&connection) {

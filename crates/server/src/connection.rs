@@ -47,6 +47,8 @@ pub(crate) struct Connection<'node> {
     deliveries: DeliveryMeter,
     /// The engine takes this client's publishes at the moment.
     has_credit: bool,
+    /// The last batch has held the thread up.
+    held_thread: bool,
 }
 
 /// Bytes of deliveries on their way out.
@@ -97,6 +99,7 @@ impl<'node> Connection<'node> {
             commands: Vec::new(),
             deliveries: DeliveryMeter::default(),
             has_credit: true,
+            held_thread: false,
         };
         tracing::debug!(connection = %id, %peer, "client connected");
         let outcome = connection.run().await;
@@ -126,6 +129,10 @@ impl<'node> Connection<'node> {
                 continue;
             }
             self.socket.rest(node);
+            if std::mem::take(&mut self.held_thread) {
+                // What this client's sync released for others is on this thread's list, and it comes first.
+                tokio::task::yield_now().await;
+            }
             let deadline = self.rules.next_deadline();
             set_alarm(alarm.as_mut(), deadline);
             let event = tokio::select! {
@@ -230,11 +237,9 @@ impl<'node> Connection<'node> {
         if self.commands.is_empty() {
             return;
         }
-        let has_credit = vhost.with(|engine, now| {
-            engine.submit(now, &mut self.commands);
-            engine.publish_credit(self.id)
-        });
-        self.set_credit(has_credit);
+        let submitted = vhost.submit(self.id, &mut self.commands);
+        self.held_thread |= submitted.held_thread;
+        self.set_credit(submitted.has_credit);
     }
 
     fn look_for_credit(&mut self) {

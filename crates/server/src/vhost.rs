@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
-use broker::Timestamp;
+use broker::{Command, ConnectionId, Timestamp};
 use engine::{CheckpointJob, Engine, Health};
 use tokio::sync::Notify;
 
@@ -31,6 +31,15 @@ pub(crate) struct VirtualHost {
     /// Held while a checkpoint is written: the last one, in closing, comes after all others.
     checkpointing: Mutex<()>,
     lifecycle: Arc<Lifecycle>,
+}
+
+/// What became of a batch of commands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Submitted {
+    /// The connection may publish on.
+    pub(crate) has_credit: bool,
+    /// The thread was held up by a sync: others on it have waited.
+    pub(crate) held_thread: bool,
 }
 
 impl VirtualHost {
@@ -71,14 +80,33 @@ impl VirtualHost {
     /// Works with the engine, alone. `act` must not wait for anything; it gets the time, which does not run
     /// backwards from one call to the next.
     pub(crate) fn with<R>(&self, act: impl FnOnce(&mut Engine, Timestamp) -> R) -> R {
-        let result = {
+        self.visit(act).0
+    }
+
+    /// Submits a batch of a connection's commands.
+    pub(crate) fn submit(&self, connection: ConnectionId, commands: &mut Vec<Command>) -> Submitted {
+        let (has_credit, held_thread) = self.visit(|engine, now| {
+            engine.submit(now, commands);
+            engine.publish_credit(connection)
+        });
+        Submitted { has_credit, held_thread }
+    }
+
+    /// Works with the engine, then does what it leaves behind. The second is true if that was a sync.
+    fn visit<R>(&self, act: impl FnOnce(&mut Engine, Timestamp) -> R) -> (R, bool) {
+        let (result, helper) = {
             let mut engine = self.lock();
             let result = act(&mut engine, clock::now());
             self.look_after(&mut engine);
-            result
+            (result, engine.take_helper())
         };
+        if let Some(helper) = &helper {
+            // Holds this thread up for one sync, and only while syncs are quick: two hops between threads would
+            // take as long.
+            helper.help();
+        }
         self.pump_if_wanted();
-        result
+        (result, helper.is_some())
     }
 
     /// Gives the engine its time, for ever.

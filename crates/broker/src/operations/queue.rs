@@ -1,6 +1,6 @@
 //! Queues are declared, purged and deleted.
 
-use field_table::ShortString;
+use field_table::{ShortString, Value};
 
 use crate::broker::{Broker, Reply, Request};
 use crate::command::DeclareQueue;
@@ -17,7 +17,7 @@ const RESERVED_PREFIX: &[u8] = b"amq.";
 
 /// The arguments that have to agree when a queue is declared again. Others are kept and not compared, as RabbitMQ
 /// does with what its classic queues don't know.
-const COMPARED_ARGUMENTS: [&[u8]; 10] = [
+const COMPARED_ARGUMENTS: [&[u8]; 13] = [
     b"x-expires",
     b"x-message-ttl",
     b"x-dead-letter-exchange",
@@ -27,8 +27,14 @@ const COMPARED_ARGUMENTS: [&[u8]; 10] = [
     b"x-max-priority",
     b"x-overflow",
     b"x-queue-mode",
+    b"x-queue-version",
+    b"x-queue-master-locator",
+    b"x-queue-leader-locator",
     b"x-single-active-consumer",
 ];
+
+/// Compared too, but none at all means the same as the classic type.
+const QUEUE_TYPE: &[u8] = b"x-queue-type";
 
 impl Broker {
     pub(crate) fn declare_queue(
@@ -149,7 +155,7 @@ impl Broker {
         if is_reply_address(&name) && !alive {
             return Err(Refusal::NotFound(Resource::Queue(name)));
         }
-        Ok(Some(Answer::QueueDeclared { name, messages: 0, consumers: u64::from(alive) }))
+        Ok(Some(Answer::QueueDeclared { name, messages: 0, consumers: 1 }))
     }
 
     fn assert_equivalent(
@@ -169,6 +175,10 @@ impl Broker {
         let current = &queue.definition;
         flag(resource, "durable", declare.durable && !declare.exclusive, current.durable)?;
         flag(resource, "auto_delete", declare.auto_delete, current.auto_delete)?;
+        let classic = Value::text("classic");
+        let [received, current_type] =
+            [&declare.arguments, &current.arguments].map(|table| table.get(QUEUE_TYPE).unwrap_or(&classic));
+        argument(resource, QUEUE_TYPE, Some(received), Some(current_type))?;
         for name in COMPARED_ARGUMENTS {
             argument(resource, name, declare.arguments.get(name), current.arguments.get(name))?;
         }

@@ -35,6 +35,8 @@ pub(crate) enum Found {
     Here(Envelope),
     /// In the journal: this part of this entry.
     InJournal(Lsn, Range<u32>),
+    /// In this entry, but its bytes are no envelope: what came back from the disk is not what was written.
+    Damaged(Lsn),
 }
 
 /// Of the budget, one in this many parts is for entries that were read again.
@@ -56,20 +58,23 @@ impl Bodies {
     /// Finds a message.
     ///
     /// # Panics
-    /// When the place was never written, or holds no envelope: the core and the journal disagree, and nothing may be
-    /// told to anyone any more.
+    /// When the place was never written: the core and the engine disagree, and nothing may be told to anyone any
+    /// more.
     pub(crate) fn find(&mut self, message: StoredMessage) -> Found {
         let length = message.stored_bytes;
         let (lsn, offset) = match message.place.home() {
             Home::Entry(lsn) => (lsn, message.place.offset),
             Home::Volatile(block) => match self.blocks.find(block, message.place.offset, length) {
-                Ok(bytes) => return Found::Here(envelope(bytes)),
+                Ok(bytes) => return Found::envelope(Lsn::NONE, bytes),
                 Err((lsn, base)) => (lsn, base + message.place.offset),
             },
         };
         let range = offset..offset + length;
         let found = self.recent.find(lsn, range.clone()).or_else(|| self.read_back.find(lsn, range.clone()));
-        found.map_or(Found::InJournal(lsn, range), |bytes| Found::Here(envelope(bytes)))
+        match found {
+            Some(bytes) => Found::envelope(lsn, bytes),
+            None => Found::InJournal(lsn, range),
+        }
     }
 
     /// Adds an entry that has just gone to the journal, and lets the oldest go for it.
@@ -109,6 +114,8 @@ impl Bodies {
     }
 }
 
-fn envelope(bytes: Bytes) -> Envelope {
-    Envelope::from_stored(bytes).expect("the place of a message holds its envelope")
+impl Found {
+    fn envelope(lsn: Lsn, bytes: Bytes) -> Self {
+        Envelope::from_stored(bytes).map_or(Self::Damaged(lsn), Self::Here)
+    }
 }

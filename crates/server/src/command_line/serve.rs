@@ -23,7 +23,7 @@ impl Serve {
     pub(super) fn run(self) -> Result<(), Failure> {
         let settings = self.sources.load().map_err(|error| Failure::new(exit::CONFIGURATION, error))?;
         logging::start(&settings.log);
-        let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::new(exit::SOFTWARE, error))?;
+        let runtime = runtime(settings.threads).map_err(|error| Failure::new(exit::SOFTWARE, error))?;
         let ending = runtime.block_on(async {
             let mut signals = StopSignals::listen().map_err(|error| Failure::new(exit::SOFTWARE, error))?;
             let server =
@@ -37,6 +37,14 @@ impl Serve {
             Ending::Failed(reason) => Err(Failure::new(exit::SOFTWARE, anyhow::anyhow!("{reason}"))),
         }
     }
+}
+
+/// The threads that serve sockets. Half the cores: the journal and the kernel's own work for sockets and disks need
+/// the others, and every core more is a core to wake up for what one does alone.
+fn runtime(threads: usize) -> std::io::Result<tokio::runtime::Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = if threads == 0 { (cores / 2).max(1) } else { threads };
+    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
 }
 
 async fn serve_until_signal(server: Server, signals: &mut StopSignals) -> Ending {

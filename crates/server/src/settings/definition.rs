@@ -169,6 +169,18 @@ pub static DEFINITIONS: &[Definition] = &[
         },
     },
     Definition {
+        key: "threads",
+        flag: "threads",
+        default: &["0"],
+        about: "Threads that serve sockets; the disk has others. 0 takes one for every two cores.",
+        kind: Kind::Integer {
+            unit: "threads",
+            minimum: 0,
+            maximum: 1024,
+            assign: |settings, number| settings.threads = number as usize,
+        },
+    },
+    Definition {
         key: "amqp.listen",
         flag: "amqp",
         default: &["127.0.0.1:5672", "[::1]:5672"],

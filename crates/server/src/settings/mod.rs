@@ -30,6 +30,8 @@ pub struct Settings {
     pub users: Users,
     /// How long a stopping server waits for its clients to answer its goodbye.
     pub shutdown_timeout: Duration,
+    /// Threads that serve sockets; 0 takes one for every two cores.
+    pub threads: usize,
     /// The AMQP side.
     pub amqp: AmqpSettings,
     /// The HTTP side.
@@ -113,6 +115,7 @@ impl Settings {
             vhosts: Vec::new(),
             users: Users::default(),
             shutdown_timeout: Duration::ZERO,
+            threads: 0,
             amqp: AmqpSettings {
                 listen: Listen::default(),
                 frame_max_bytes: 0,
