@@ -43,7 +43,7 @@ fn the_pseudo_queue_can_be_asked_for() {
         .on(2)
         .declare_queue("amq.rabbitmq.reply-to", passive)
         .declare(ADDRESS)
-        .hears(&["declared 0/0", "declared 0/1"]);
+        .hears(&["declared 0/1", "declared 0/1"]);
     world.disconnect(1);
     world.on(2).declare_queue(ADDRESS, passive).hears(&[format!("refused: no queue '{ADDRESS}'")]);
 }
