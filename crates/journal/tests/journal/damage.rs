@@ -177,7 +177,8 @@ fn the_refusal_names_the_place_and_the_remedy() {
     let path = segments(&storage).remove(0);
     overwrite(&storage, &path, &[0xff], offsets[1] + 70);
     let refusal = try_claim(&file_journal(&storage), 2, None).unwrap_err().to_string();
-    for part in ["entry 2", "0000000000000001.seg", &format!("byte {}", offsets[1]), "docs/journal-format.md"] {
+    for part in ["entry 2", "0000000000000001.seg", &format!("byte {}", offsets[1]), "docs/journal-format.md"]
+    {
         assert!(refusal.contains(part), "{part} in: {refusal}");
     }
 }
