@@ -162,12 +162,13 @@ impl Engine {
         });
     }
 
-    /// The entries that effects on their way still need. They are not among the living messages any more if they were
-    /// settled by their delivery.
+    /// The entries that effects on their way still need, or reads that are under way. They are not among the living
+    /// messages any more if they were settled by their delivery; and a read goes on when its client is gone.
     pub(crate) fn entries_in_use(&self) -> impl Iterator<Item = Lsn> + '_ {
         let lines = self.links.values().flat_map(|link| link.waiting.values()).flat_map(|line| &line.effects);
         let places = lines.filter_map(|addressed| Some(addressed.effect.message()?.place.durable_at()));
-        places.filter(|lsn| *lsn != Lsn::NONE)
+        let reads = self.reads.under_way.values().map(|(lsn, _)| *lsn);
+        places.filter(|lsn| *lsn != Lsn::NONE).chain(reads)
     }
 
     /// False when nothing of the session waits any more.

@@ -1,5 +1,7 @@
 //! Checkpoints bound recovery and free the journal.
 
+use broker::{Command, ConnectionId};
+use engine::Health;
 use journal::MemoryJournal;
 use journal::storage::Storage;
 
@@ -150,4 +152,45 @@ fn a_checkpoint_that_cannot_be_written_harms_nothing() {
     assert!(bench.engine.counts().checkpoints > 0);
     bench.crash(0);
     assert_eq!(bench.drain_queue("q"), names(1..=40, " again"));
+}
+
+#[test]
+fn a_read_for_a_client_that_is_gone_keeps_its_segment() {
+    let settings = engine::Settings { body_cache_bytes: 4096, ..Default::default() };
+    let mut bench = Bench::with(settings);
+    let (one, two) = (bench.connect(), bench.connect());
+    bench.ask(one, [declare("q", true), declare("other", true), consume("other", true)]);
+    bench.settle();
+    publish_all(&mut bench, one, 1..=3);
+    let other = |bench: &mut Bench, number| {
+        bench.ask(one, [publish("other", body(number, 1000))]);
+        bench.now.0 += 10;
+        bench.engine.tick(bench.now);
+        while bench.step() {
+            bench.checkpoint();
+        }
+    };
+    (0..20).for_each(|number| other(&mut bench, number));
+    bench.settle();
+    bench.ask(two, [consume("q", true)]);
+    assert!(bench.journal.pending_reads() > 0);
+    bench.send(vec![Command::Disconnect { connection: ConnectionId(two) }]);
+    (0..60).for_each(|number| other(&mut bench, number));
+    assert!(bench.engine.counts().checkpoints > 4);
+    bench.settle();
+    assert_eq!(bench.engine.health(), Health::Serving);
+}
+
+#[test]
+fn no_two_boots_have_the_same_number() {
+    let (mut bench, _) = started();
+    let mut boots = vec![bench.engine.recovery().boot];
+    for _ in 0..3 {
+        // Too soon for a checkpoint that would tell, and perhaps for any entry.
+        bench.crash(0);
+        boots.push(bench.engine.recovery().boot);
+    }
+    bench.restart();
+    boots.push(bench.engine.recovery().boot);
+    assert_eq!(boots, [1, 2, 3, 4, 5]);
 }
