@@ -117,7 +117,7 @@ impl Engine {
         epoch: Epoch,
         now: Timestamp,
     ) -> Result<(), OpenError> {
-        let Claim { mut reader, writer, tail } = claim;
+        let Claim { mut reader, writer, tail, .. } = claim;
         while let Some(entry) = reader.next()? {
             let lsn = Lsn(entry.lsn.0);
             self.recovery.entries_replayed += 1;
@@ -148,7 +148,8 @@ impl Engine {
     }
 }
 
-/// Claims the log with the next epoch. A boot that wrote no checkpoint left a higher one: the journal knows it.
+/// Claims the log with an epoch that no boot had. One that wrote no checkpoint left an epoch as high as ours, or
+/// higher: the journal knows it.
 fn claim(
     journal: &dyn Journal,
     log: &LogName,
@@ -158,6 +159,11 @@ fn claim(
     let mut tries = 1;
     loop {
         match journal.claim(log, epoch, manifest.map(|manifest| manifest.cursor)) {
+            Ok(claim) if claim.epoch_before < epoch => return Ok((epoch, claim)),
+            Ok(_repeated) if tries < CLAIM_TRIES => {
+                tries += 1;
+                epoch = Epoch(epoch.0 + 1);
+            }
             Ok(claim) => return Ok((epoch, claim)),
             Err(ClaimError::Superseded { by, .. }) if tries < CLAIM_TRIES => {
                 tries += 1;

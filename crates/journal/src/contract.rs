@@ -72,6 +72,9 @@ pub struct Claim {
     pub writer: Box<dyn Writer>,
     /// The last entry of the log; [`Lsn::ZERO`] for an empty one. Everything up to it is durable.
     pub tail: Lsn,
+    /// The epoch of the claim before; 0 for a log that nobody has claimed. An owner whose epochs must never repeat
+    /// claims again with a higher one if it is its own.
+    pub epoch_before: Epoch,
 }
 
 impl std::fmt::Debug for Claim {

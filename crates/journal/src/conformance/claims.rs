@@ -42,13 +42,18 @@ pub(super) fn a_lower_epoch_is_superseded<S: Subject>() {
 }
 
 pub(super) fn the_same_epoch_may_claim_again<S: Subject>() {
-    let subject = S::fresh();
+    let mut subject = S::fresh();
     let mut first = claim(&subject, 1, None);
+    assert_eq!(first.epoch_before, Epoch(0), "nobody had it");
     append_durably(&mut *first.writer, 1..=3);
     let mut second = claim(&subject, 1, None);
     assert!(matches!(first.writer.state(), State::Fenced { by: Epoch(1) }));
+    assert_eq!(second.epoch_before, Epoch(1), "told, so that it can do better");
     check_replay(&mut second, 1..=3);
     append_durably(&mut *second.writer, 4..=4);
+    drop((first, second));
+    subject.restart();
+    assert_eq!(claim(&subject, 5, None).epoch_before, Epoch(1), "as durable as the claim");
 }
 
 pub(super) fn logs_do_not_mix<S: Subject>() {

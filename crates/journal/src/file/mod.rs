@@ -254,7 +254,12 @@ impl Journal for FileJournal {
         let running = self.start(&folder, record, recovered)?;
         *slot = Some(running.clone());
         let bodies = Bodies::new(folder, record.log_id, running.session.clone());
-        Ok(Claim { reader: Box::new(reader), writer: Box::new(FileWriter::new(running, bodies, tail)), tail })
+        Ok(Claim {
+            reader: Box::new(reader),
+            writer: Box::new(FileWriter::new(running, bodies, tail)),
+            tail,
+            epoch_before: before.epoch,
+        })
     }
 
     fn destroy(&self, log: &LogName, epoch: Epoch) -> Result<(), DestroyError> {

@@ -49,6 +49,11 @@ struct Session {
 }
 
 impl MemoryLog {
+    /// The epoch of the last claim.
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     /// Hands the log to a new session. Gives the wakes of the one deposed.
     pub(super) fn claim(&mut self, session: u64, epoch: Epoch, from: Lsn) -> Result<Vec<Wake>, ClaimError> {
         if epoch < self.epoch {

@@ -118,6 +118,7 @@ impl Journal for MemoryJournal {
         let mut disk = self.shared.lock();
         let session = disk.next_session();
         let log = disk.log(name);
+        let epoch_before = log.epoch();
         let deposed = log.claim(session, epoch, from)?;
         let (tail, entries) = (log.durable, log.replay(from));
         drop(disk);
@@ -126,6 +127,7 @@ impl Journal for MemoryJournal {
             reader: Box::new(handles::MemoryReader::new(entries)),
             writer: Box::new(handles::MemoryWriter::new(self.shared.clone(), name.clone(), session, tail)),
             tail,
+            epoch_before,
         })
     }
 
