@@ -70,7 +70,7 @@ impl Engine {
             Some((manifest, broker)) => (Some(manifest), broker),
             None => (None, Broker::new(core)),
         };
-        store.sweep()?;
+        store.sweep(manifest.as_ref().map(|manifest| manifest.position))?;
         let (epoch, claim) = claim(journal, log, manifest.as_ref())?;
         let mut engine = Self::around(settings, broker, store, &claim, epoch);
         engine.replay(claim, manifest.as_ref(), epoch, now)?;

@@ -54,7 +54,7 @@ impl CheckpointJob {
     pub fn run(mut self) -> Result<CheckpointDone, CheckpointError> {
         let position = self.manifest.position;
         let (pages, pages_dirty) = self.state.page_counts();
-        self.manifest.run_bytes = self.store.write_run(position, &self.state)?;
+        self.manifest.run_bytes = self.store.write_run(&self.manifest, &self.state)?;
         tracing::debug!(position = position.0, pages, pages_dirty, "run written");
         let older = self.store.write_manifest(&self.manifest)?;
         Ok(CheckpointDone {

@@ -13,7 +13,8 @@ use super::manifest::Manifest;
 use super::run_file::{self, RunWriter};
 
 /// Reads and writes the files of one vhost's checkpoints: `checkpoints/<log>/run-<position>` and
-/// `manifest-<position>`.
+/// `manifest-<position>`. The run of a last checkpoint is `last-<position>`: it may have the position of the one before
+/// it, whose run stays untouched until the manifest names the other.
 #[derive(Clone)]
 pub(crate) struct CheckpointStore {
     storage: Arc<dyn Storage>,
@@ -22,6 +23,7 @@ pub(crate) struct CheckpointStore {
 
 const ROOT: &str = "checkpoints";
 const RUN: &str = "run-";
+const LAST_RUN: &str = "last-";
 const MANIFEST: &str = "manifest-";
 const TEMPORARY: &str = ".tmp";
 /// Manifests that are kept: the newest and one to fall back on.
@@ -59,14 +61,15 @@ impl CheckpointStore {
         Ok(None)
     }
 
-    /// Removes what no manifest names: the rests of a checkpoint that a crash cut short.
-    pub(crate) fn sweep(&self) -> Result<(), CheckpointError> {
-        let manifests = self.manifests()?;
+    /// Removes what no manifest names: the rests of a checkpoint that a crash cut short. And manifests above `loaded`,
+    /// which are damaged: they must not count as ones to fall back on.
+    pub(crate) fn sweep(&self, loaded: Option<Lsn>) -> Result<(), CheckpointError> {
+        let mut manifests = self.manifests()?;
+        manifests.retain(|position| loaded.is_none_or(|loaded| *position <= loaded));
         for file in self.files()? {
-            let named = manifests
-                .iter()
-                .any(|position| file == name(RUN, *position) || file == name(MANIFEST, *position));
-            if !named {
+            let is_of =
+                |position: &Lsn| [RUN, LAST_RUN, MANIFEST].iter().any(|kind| file == name(kind, *position));
+            if !manifests.iter().any(is_of) {
                 let path = self.path(&file);
                 self.check(&path, self.storage.remove(&path))?;
             }
@@ -74,9 +77,9 @@ impl CheckpointStore {
         Ok(())
     }
 
-    /// Writes the run of a position. Its length in bytes.
-    pub(super) fn write_run(&self, position: Lsn, state: &Sealed) -> Result<u64, CheckpointError> {
-        let path = self.path(&name(RUN, position));
+    /// Writes the run that a manifest will name. Its length in bytes.
+    pub(super) fn write_run(&self, manifest: &Manifest, state: &Sealed) -> Result<u64, CheckpointError> {
+        let path = self.path(&run_of(manifest));
         self.check(&path, self.write_run_to(&path, state))
     }
 
@@ -88,8 +91,11 @@ impl CheckpointStore {
         let (obsolete, kept) = manifests.split_at(manifests.len().saturating_sub(KEPT));
         for position in obsolete {
             // The manifest first: a run without a manifest is swept, a manifest without its run is damage.
-            for path in [self.path(&name(MANIFEST, *position)), self.path(&name(RUN, *position))] {
-                self.check(&path, self.storage.remove(&path))?;
+            for kind in [MANIFEST, RUN, LAST_RUN] {
+                let path = self.path(&name(kind, *position));
+                if self.check(&path, self.storage.exists(&path))? {
+                    self.check(&path, self.storage.remove(&path))?;
+                }
             }
         }
         Ok((kept.len() == KEPT).then(|| kept[0]))
@@ -98,7 +104,7 @@ impl CheckpointStore {
     fn load_one(&self, position: Lsn, mut broker: Broker) -> Option<(Manifest, Broker)> {
         let manifest = self.read(&self.path(&name(MANIFEST, position))).ok()?;
         let manifest = Manifest::from_text(std::str::from_utf8(&manifest).ok()?)?;
-        let run = self.read(&self.path(&name(RUN, position))).ok()?;
+        let run = self.read(&self.path(&run_of(&manifest))).ok()?;
         if manifest.position != position || manifest.run_bytes != run.len() as u64 {
             return None;
         }
@@ -178,6 +184,11 @@ fn append(file: &dyn StorageFile, offset: &mut u64, piece: &[u8]) -> io::Result<
     file.write_all_at(&mut [IoSlice::new(piece)], *offset)?;
     *offset += piece.len() as u64;
     Ok(())
+}
+
+/// The run that a manifest names.
+fn run_of(manifest: &Manifest) -> String {
+    name(if manifest.clean { LAST_RUN } else { RUN }, manifest.position)
 }
 
 /// The position in hexadecimal with all its digits, so that names sort as positions do.

@@ -194,3 +194,30 @@ fn no_two_boots_have_the_same_number() {
     boots.push(bench.engine.recovery().boot);
     assert_eq!(boots, [1, 2, 3, 4, 5]);
 }
+
+#[test]
+fn a_crash_in_the_last_checkpoint_leaves_the_one_before_whole() {
+    // Cut short in the closing of one boot, and at the same step in the closing of the next.
+    for (operations, seed) in (0..20).flat_map(|operations| (0..8).map(move |seed| (operations, seed))) {
+        let (mut bench, one) = started();
+        publish_all(&mut bench, one, 1..=30);
+        let mut published = 30;
+        for _ in 0..2 {
+            let connection = bench.connect();
+            let before = bench.engine.counts().checkpoints;
+            // Nothing comes behind the last checkpoint, so that the closing one has its position.
+            while bench.engine.counts().checkpoints < before + 1 {
+                published += 1;
+                publish_all(&mut bench, connection, published..=published);
+            }
+            bench.engine.drain(bench.now);
+            assert!(bench.engine.is_drained());
+            bench.storage.cut_power_after(operations);
+            let _ = bench.engine.close(bench.now);
+            bench.storage.crash(seed);
+            bench.reopen().unwrap();
+            assert!(bench.engine.recovery().checkpoint_lsn > 0, "{operations} {seed}");
+        }
+        assert_eq!(bench.drain_queue("q").len(), published, "{operations} {seed}");
+    }
+}
