@@ -47,7 +47,7 @@ pub(crate) struct Connection<'node> {
     deliveries: DeliveryMeter,
     /// The engine takes this client's publishes at the moment.
     has_credit: bool,
-    /// The last batch has held the thread up.
+    /// The last batch has held the thread up, by its size or by a sync: others on it come first now.
     held_thread: bool,
 }
 
@@ -130,7 +130,8 @@ impl<'node> Connection<'node> {
             }
             self.socket.rest(node);
             if std::mem::take(&mut self.held_thread) {
-                // What this client's sync released for others is on this thread's list, and it comes first.
+                // What this client's sync released for others is on this thread's list, and a client that always
+                // has more to say would keep the thread to itself for a hundred reads.
                 tokio::task::yield_now().await;
             }
             let deadline = self.rules.next_deadline();
@@ -170,7 +171,10 @@ impl<'node> Connection<'node> {
             return Ok(());
         }
         match self.socket.read(self.node)? {
-            Read::Some => self.understand(),
+            Read::Some => {
+                self.held_thread |= self.socket.is_flooded();
+                self.understand();
+            }
             Read::Nothing => {}
             Read::End => return Err(io::ErrorKind::UnexpectedEof.into()),
         }

@@ -76,6 +76,11 @@ impl Socket {
         }
     }
 
+    /// True if the last read has filled its buffer.
+    pub(crate) fn is_flooded(&self) -> bool {
+        self.flooded
+    }
+
     fn make_room(&mut self, node: &Node) -> usize {
         if self.input.capacity() == 0 {
             self.input = node.buffers.take_input(self.flooded);

@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use amqp_wire::{
-    ContentHeader, FRAME_OVERHEAD_BYTES, Frame, FrameKind, Method, ProtocolHeader, ShortString, Table, Value,
+    ContentHeader, Frame, FrameKind, Method, ProtocolHeader, ShortString, Table, Value,
     basic, channel, connection, hot, next_frame,
 };
 use bytes::Bytes;
@@ -234,12 +234,6 @@ impl Client {
             0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
             _ => Ok(()),
         }
-    }
-
-    /// The largest piece of a body that one frame takes, in bytes.
-    #[must_use]
-    pub fn body_frame_bytes_max(&self) -> usize {
-        self.frame_max as usize - FRAME_OVERHEAD_BYTES
     }
 
     /// Says goodbye and waits for the answer, so that all that was sent before has been taken.
