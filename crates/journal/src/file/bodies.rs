@@ -72,6 +72,11 @@ impl Bodies {
         out.append(&mut lock(&self.done));
     }
 
+    /// Closes the file of a segment that was freed: as long as it is open, the file system keeps its space.
+    pub(super) fn close(&self, segment: u64) {
+        lock(&self.open).retain(|(number, _)| *number != segment);
+    }
+
     pub(super) fn stop(&self) {
         lock(&self.state).is_stopped = true;
         self.arrived.notify_all();
@@ -117,9 +122,13 @@ impl Bodies {
         let location = lock(&self.session.segments).locate(lsn).ok_or(BodyError::Trimmed { lsn })?;
         let result = self.read(lsn, range, location);
         // A segment that was freed meanwhile may have been written over while it was read.
-        match lock(&self.session.segments).contains(location.segment) {
+        let is_there = lock(&self.session.segments).contains(location.segment);
+        match is_there {
             true => result,
-            false => Err(BodyError::Trimmed { lsn }),
+            false => {
+                self.close(location.segment);
+                Err(BodyError::Trimmed { lsn })
+            }
         }
     }
 

@@ -85,8 +85,8 @@ impl FileOptions {
 
 /// A journal in files.
 ///
-/// Keep other processes away from its storage: see [`DirectoryLock`](crate::storage::DirectoryLock). Within a
-/// process, have one `FileJournal` per storage. Each claimed log takes two threads, and up to two more while
+/// Keep other processes away from its storage, by a lock that ends with the process. Within a process, have one
+/// `FileJournal` per storage. Each claimed log takes two threads, and up to two more while
 /// entries are read back.
 pub struct FileJournal {
     storage: Arc<dyn Storage>,

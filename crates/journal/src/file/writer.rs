@@ -78,6 +78,7 @@ impl Writer for FileWriter {
             return;
         }
         let freed = lock(&session.segments).trim(before, keep, session.durable());
+        freed.iter().for_each(|segment| self.bodies.close(segment.number));
         if !freed.is_empty() {
             self.running.spares.condemn(freed);
         }

@@ -120,3 +120,31 @@ fn an_entry_larger_than_a_segment_gets_its_own() {
     });
     assert_eq!(done[0].result.as_ref().unwrap(), &large.slice(70 << 20..(70 << 20) + 100));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_freed_segment_that_was_read_from_gives_its_space_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = FileOptions { spare_segments_max: 0, ..small_segments() };
+    let journal = FileJournal::new(Arc::new(DirectoryStorage::new(folder.path())), options);
+    let mut claim = try_claim(&journal, 1, None).unwrap();
+    let mut read = Vec::new();
+    for lsn in 1..=100 {
+        append_durably(&mut *claim.writer, lsn, 4000);
+        claim.writer.read(lsn, Lsn(lsn), 0..10);
+        wait_until("a read", || {
+            claim.writer.completed_reads(&mut read);
+            read.len() as u64 == lsn
+        });
+    }
+    claim.writer.trim(Lsn(100), &[]);
+    let storage = DirectoryStorage::new(folder.path());
+    wait_until("removed segments", || segments(&storage).len() == 1);
+    let open = std::fs::read_dir("/proc/self/fd").unwrap();
+    let open: Vec<_> = open.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok()).collect();
+    let path = folder.path().to_string_lossy().into_owned();
+    let is_lingering = |file: &String| file.starts_with(&path) && file.ends_with("(deleted)");
+    let lingering: Vec<String> =
+        open.iter().map(|file| file.to_string_lossy().into_owned()).filter(is_lingering).collect();
+    assert_eq!(lingering, [""; 0], "an open file keeps its space");
+}
