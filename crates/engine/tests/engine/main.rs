@@ -1,8 +1,9 @@
-//! The engine over a journal that moves only when told to.
+//! The engine over a journal that moves only when told to, and over files on a disk with faults.
 
 mod bench;
 
 mod bodies;
 mod checkpoints;
 mod crashes;
+mod power_cuts;
 mod releasing;
