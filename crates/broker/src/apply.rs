@@ -43,7 +43,6 @@ impl Broker {
             // Deliveries are not journaled, so any message that is here may have been delivered.
             for queue in self.queues.values_mut() {
                 queue.strand.mark_maybe_delivered();
-                queue.dirty = true;
             }
         }
     }
@@ -72,7 +71,6 @@ impl Broker {
         released: &mut dyn FnMut(Place),
     ) -> u64 {
         let Some(queue) = self.queues.get_mut(&number) else { return 0 };
-        queue.dirty = true;
         queue.strand.purge(below, except, &mut |slot| release_volatile(slot, released))
     }
 
@@ -91,7 +89,6 @@ impl Broker {
 
     fn apply_settled(&mut self, number: QueueNumber, ranges: &[(u64, u64)]) {
         let Some(queue) = self.queues.get_mut(&number) else { return };
-        queue.dirty = true;
         for (first, length) in ranges {
             for sequence in *first..first.saturating_add(*length).min(queue.strand.next_sequence()) {
                 queue.strand.settle(sequence);

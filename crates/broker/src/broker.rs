@@ -28,8 +28,6 @@ pub struct Broker {
     /// Counts the boots of this log.
     pub(crate) boot: u64,
     pub(crate) topology: Topology,
-    /// Exchanges, queues or bindings that survive a restart changed since the last seal.
-    pub(crate) definitions_dirty: bool,
     pub(crate) queues: Queues,
     pub(crate) queue_names: BTreeMap<ShortString, QueueNumber>,
     pub(crate) next_queue: u64,
@@ -122,7 +120,6 @@ impl Broker {
             settings,
             boot: 0,
             topology: Topology::new(),
-            definitions_dirty: false,
             queues: Queues::default(),
             queue_names: BTreeMap::new(),
             next_queue: 1,

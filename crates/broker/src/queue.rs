@@ -21,8 +21,6 @@ pub(crate) struct Queue {
     pub(crate) turns: VecDeque<ConsumerId>,
     /// The only consumer is an exclusive one.
     pub(crate) exclusive_consumer: bool,
-    /// Definition or counters changed since the last seal.
-    pub(crate) dirty: bool,
 }
 
 /// The queues of a vhost, by number.
@@ -37,7 +35,6 @@ impl Queue {
             consumers: Vec::new(),
             turns: VecDeque::new(),
             exclusive_consumer: false,
-            dirty: true,
         }
     }
 
@@ -49,7 +46,6 @@ impl Queue {
     /// Appends a message.
     pub(crate) fn enqueue(&mut self, sequence: u64, slot: Slot) {
         self.strand.push(sequence, slot);
-        self.dirty = true;
     }
 
     /// What is journaled of it survives: false for transient and exclusive queues.

@@ -148,7 +148,7 @@ pub enum Destination {
 impl Record {
     /// Appends the encoded record to `entry`.
     ///
-    /// `Published` and `Spilled` are written by [`write_published`] and [`write_spilled`], which borrow the
+    /// `Published` and `Spilled` are written by `write_published` and `write_spilled`, which borrow the
     /// message instead of owning it; this is for all others.
     pub fn write(&self, entry: &mut impl bytes::BufMut) {
         codec::write(self, entry);

@@ -73,7 +73,6 @@ impl Broker {
         let mut transient = Vec::new();
         for queue in self.queues.values_mut() {
             let pages = queue.strand.seal();
-            queue.dirty = false;
             if queue.is_durable() {
                 queues.push(SealedQueue {
                     definition: queue.definition.clone(),
@@ -86,7 +85,6 @@ impl Broker {
             }
         }
         queues.sort_unstable_by_key(|queue| queue.definition.number);
-        self.definitions_dirty = false;
         let durable =
             |definition: &&ExchangeDefinition| definition.durable && !definition.name.starts_with(b"amq.");
         Sealed {
@@ -97,12 +95,6 @@ impl Broker {
             queues,
             transient,
         }
-    }
-
-    /// True when something durable changed since the last seal.
-    #[must_use]
-    pub fn is_dirty(&self) -> bool {
-        self.definitions_dirty || self.queues.values().any(|queue| queue.dirty && queue.is_durable())
     }
 
     /// Puts a row back that [`Sealed::rows`] gave out. Rows come in their order, into a fresh broker.
@@ -136,7 +128,6 @@ impl Broker {
             (QUEUES, Some(_)) => {
                 let queue = self.queues.get_mut(&QueueNumber(split_u64(rest)?.0))?;
                 queue.strand.restore_counters(cursor.varint()?, cursor.varint()?);
-                queue.dirty = false;
             }
             _ => return None,
         }

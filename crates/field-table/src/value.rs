@@ -141,14 +141,6 @@ impl Value {
         }
     }
 
-    /// The values, when this is an array.
-    pub fn as_array(&self) -> Option<&[Value]> {
-        match self {
-            Self::Array(values) => Some(values),
-            _ => None,
-        }
-    }
-
     /// The table, when this is one.
     pub fn as_table(&self) -> Option<&Table> {
         match self {

@@ -56,7 +56,6 @@ impl Broker {
             }
         }
         if !self.scratch.ranges.is_empty() {
-            queue.dirty = true;
             out.record_settled(number, &self.scratch.ranges);
         }
     }

@@ -79,7 +79,6 @@ impl Broker {
     /// Notes a change of definitions, in the journal if what changed survives a restart.
     pub(crate) fn journal_definition(&mut self, durable: bool, record: &Record, out: &mut Output) {
         if durable {
-            self.definitions_dirty = true;
             out.record(record);
         }
     }

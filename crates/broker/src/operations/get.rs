@@ -38,7 +38,6 @@ impl Broker {
             self.scratch.ranges.clear();
             note_settled(&offered, durable, &mut self.scratch.ranges, out);
             if !self.scratch.ranges.is_empty() {
-                queue.dirty = true;
                 out.record_settled(number, &self.scratch.ranges);
             }
         } else {

@@ -19,7 +19,7 @@ pub(super) struct MemoryLog {
     pub(super) durable: Lsn,
     /// See [`MemoryJournal::lose_at`].
     pub(super) lose_at: Option<Lsn>,
-    /// See [`MemoryJournal::let_survive`].
+    /// How many of the entries in flight the next claim finds; see [`MemoryJournal::crash`].
     pub(super) survivors: usize,
     pub(super) corrupt: BTreeSet<Lsn>,
     entries: BTreeMap<Lsn, Stored>,

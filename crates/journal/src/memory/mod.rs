@@ -89,12 +89,6 @@ impl MemoryJournal {
         wakes.iter().for_each(|wake| wake());
     }
 
-    /// How many of the entries in flight the next claim of the log finds, if that claim comes while they are
-    /// in flight or after they were lost. 0 unless told otherwise.
-    pub fn let_survive(&self, log: &LogName, survivors: usize) {
-        self.shared.lock().log(log).survivors = survivors;
-    }
-
     /// Damages an entry: a claim that has to replay it fails, and so does a read of it.
     pub fn corrupt(&self, log: &LogName, lsn: Lsn) {
         self.shared.lock().log(log).corrupt.insert(lsn);

@@ -12,7 +12,7 @@ use super::{Storage, StorageFile};
 
 /// The folder of the operating system under a root.
 ///
-/// It does not keep other processes away; see [`DirectoryLock`](super::DirectoryLock) for that.
+/// It does not keep other processes away: who opens it holds a lock on the folder or on one above it.
 #[derive(Clone, Debug)]
 pub struct DirectoryStorage {
     root: PathBuf,

@@ -5,14 +5,12 @@
 //! names only after a sync of their folder.
 
 mod directory;
-mod lock;
 mod memory;
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 pub use self::directory::DirectoryStorage;
-pub use self::lock::{DirectoryLock, LockError};
 pub use self::memory::MemoryStorage;
 
 /// A tree of folders and files.
