@@ -9,8 +9,8 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use amqp_wire::{
-    ContentHeader, Frame, FrameKind, Method, ProtocolHeader, ShortString, Table, Value,
-    basic, channel, connection, hot, next_frame,
+    ContentHeader, Frame, FrameKind, Method, ProtocolHeader, ShortString, Table, Value, basic, channel,
+    connection, hot, next_frame,
 };
 use bytes::Bytes;
 
