@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use field_table::Value;
+
 /// Shows bytes as an Erlang binary term: `<<"text">>` when all are printable Latin-1, else `<<1,2,255>>`.
 ///
 /// RabbitMQ's texts for broken frames contain such terms and people search for them.
@@ -21,6 +23,46 @@ impl fmt::Display for ErlangBinary<'_> {
         }
         formatter.write_str(">>")
     }
+}
+
+/// Shows a value of a field table as the Erlang term that RabbitMQ reads it into, the outermost type left out.
+#[derive(Clone, Copy, Debug)]
+pub struct ErlangValue<'a>(pub &'a Value);
+
+impl fmt::Display for ErlangValue<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Value::Bool(flag) => write!(formatter, "{flag}"),
+            Value::F32(number) => write!(formatter, "{number:?}"),
+            Value::F64(number) => write!(formatter, "{number:?}"),
+            Value::Decimal { scale, value } => write!(formatter, "{{{scale},{value}}}"),
+            Value::LongString(bytes) | Value::ByteArray(bytes) => ErlangBinary(bytes).fmt(formatter),
+            Value::Timestamp(seconds) => write!(formatter, "{seconds}"),
+            Value::Void => formatter.write_str("undefined"),
+            Value::Array(values) => write_list(formatter, values, |formatter, value| {
+                write!(formatter, "{{{},{}}}", value.type_name(), ErlangValue(value))
+            }),
+            Value::Table(table) => write_list(formatter, table.iter(), |formatter, (key, value)| {
+                write!(formatter, "{{{},{},{}}}", ErlangBinary(key), value.type_name(), ErlangValue(value))
+            }),
+            integer => write!(formatter, "{}", integer.as_integer().unwrap_or_default()),
+        }
+    }
+}
+
+fn write_list<T>(
+    formatter: &mut fmt::Formatter<'_>,
+    items: impl IntoIterator<Item = T>,
+    mut write_item: impl FnMut(&mut fmt::Formatter<'_>, T) -> fmt::Result,
+) -> fmt::Result {
+    formatter.write_str("[")?;
+    for (index, item) in items.into_iter().enumerate() {
+        if index > 0 {
+            formatter.write_str(",")?;
+        }
+        write_item(formatter, item)?;
+    }
+    formatter.write_str("]")
 }
 
 /// What Erlang's `io_lib:printable_latin1_list/1` accepts.
@@ -56,5 +98,15 @@ mod tests {
         assert_eq!(ErlangBinary(b"").to_string(), "<<>>");
         assert_eq!(ErlangBinary(b"say \"hi\"\n").to_string(), r#"<<"say \"hi\"\n">>"#);
         assert_eq!(ErlangBinary(&[0, 60, 255]).to_string(), "<<0,60,255>>");
+    }
+
+    #[test]
+    fn shows_values_as_rabbitmq_reads_them() {
+        let array = Value::Array(vec![Value::text("a"), Value::I8(1)]);
+        assert_eq!(ErlangValue(&array).to_string(), r#"[{longstr,<<"a">>},{byte,1}]"#);
+        let table = [(field_table::ShortString::from_static("a"), Value::text("b"))].into_iter().collect();
+        assert_eq!(ErlangValue(&Value::Table(table)).to_string(), r#"[{<<"a">>,longstr,<<"b">>}]"#);
+        assert_eq!(ErlangValue(&Value::Void).to_string(), "undefined");
+        assert_eq!(ErlangValue(&Value::Bool(true)).to_string(), "true");
     }
 }

@@ -29,7 +29,7 @@ mod protocol_header;
 mod reply_code;
 
 pub use content::{ContentError, ContentHeader, Properties, PropertiesView, Property, PropertyFlags};
-pub use erlang_text::ErlangBinary;
+pub use erlang_text::{ErlangBinary, ErlangValue};
 pub use field_table::{RawEntries, RawValue, ShortString, Table, TableError, Value};
 pub use frame::{
     FRAME_END, FRAME_MAX_BEFORE_TUNE, FRAME_OVERHEAD_BYTES, Frame, FrameError, FrameKind, FrameScanner,

@@ -131,9 +131,18 @@ impl ReplyCode {
         }
     }
 
-    /// `NAME - explanation`, cut to the 255 bytes of a short string.
+    /// `NAME - explanation`. What does not fit the 255 bytes of a short string is cut and, as by RabbitMQ, ends in
+    /// three dots.
     pub fn text(self, explanation: impl fmt::Display) -> field_table::ShortString {
-        field_table::ShortString::from_text_cut(&format!("{} - {explanation}", self.name()))
+        const DOTS: &str = "...";
+        let mut text = format!("{} - {explanation}", self.name());
+        if text.len() > field_table::ShortString::BYTES_MAX {
+            let fits = |end: &usize| text.is_char_boundary(*end);
+            let end = (0..=field_table::ShortString::BYTES_MAX - DOTS.len()).rev().find(fits);
+            text.truncate(end.unwrap_or_default());
+            text.push_str(DOTS);
+        }
+        field_table::ShortString::from_text_cut(&text)
     }
 }
 
@@ -172,6 +181,13 @@ mod tests {
             ReplyCode::NotFound.text("no queue 'q' in vhost '/'"),
             "NOT_FOUND - no queue 'q' in vhost '/'"
         );
-        assert_eq!(ReplyCode::NotFound.text("x".repeat(300)).len(), 255);
+    }
+
+    #[test]
+    fn a_long_text_ends_in_dots() {
+        let text = ReplyCode::NotFound.text("x".repeat(300)).to_string();
+        assert_eq!((text.len(), &text[250..]), (255, "xx..."));
+        let text = ReplyCode::NotFound.text("é".repeat(200)).to_string();
+        assert!(text.len() <= 255 && text.ends_with("é..."), "{text}");
     }
 }
