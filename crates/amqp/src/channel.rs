@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::Settings;
 use crate::client::Client;
 use crate::connection::Turn;
-use crate::content::{self, Assembled, Assembly, Content};
+use crate::content::{self, Assembled, Assembly, Content, HalfRead};
 use crate::error::Failure;
 use crate::methods::{self, Action};
 use crate::names::Names;
@@ -69,6 +69,7 @@ pub(crate) struct ChannelContext<'a, 'b> {
     pub(crate) names: &'a mut Names,
     pub(crate) client: &'a Client,
     pub(crate) settings: &'a Settings,
+    pub(crate) half_read: &'a mut HalfRead,
 }
 
 impl Channel {
@@ -137,6 +138,7 @@ impl Channel {
         frame: &Frame,
     ) -> Result<(), Failure> {
         let payload = scanner.payload(frame);
+        let half_read_before = self.content.half_read_bytes();
         match (std::mem::take(&mut self.content), frame.kind) {
             (Content::None, FrameKind::Method) => self.method(context, chunk, scanner, frame),
             (Content::None, _) => Err(content::expected_method()),
@@ -149,7 +151,8 @@ impl Channel {
             (Content::Body(mut assembly), FrameKind::Body) => {
                 assembly.body(payload)?;
                 self.go_on(context, assembly);
-                Ok(())
+                context.half_read.change(half_read_before, self.content.half_read_bytes());
+                context.half_read.check(context.settings)
             }
             (Content::Body(_), _) => Err(content::expected_body()),
         }
@@ -287,7 +290,6 @@ impl Channel {
     fn act(&mut self, context: &mut ChannelContext<'_, '_>, id: MethodId, method: Method) {
         match methods::translate(method, self, context.names) {
             Ok(Action::Submit { operation, is_silent }) => self.submit(context, id, is_silent, operation),
-            Ok(Action::Answer(answer)) => answer.encode_frame(context.turn.output, self.number),
             Ok(Action::Nothing) => {}
             Err(refusal) => self.submit(context, id, false, Operation::Refuse(refusal)),
         }
@@ -319,6 +321,12 @@ impl Channel {
             }
             _ => Fate::Stays,
         }
+    }
+
+    /// The channel is refused: it waits for the client's `close-ok`, and what it has read of a message goes.
+    pub(crate) fn refuse(&mut self, half_read: &mut HalfRead) {
+        self.phase = ChannelPhase::Closing;
+        half_read.change(std::mem::take(&mut self.content).half_read_bytes(), 0);
     }
 
     /// Writes a confirm of all publishes after the last one up to `up_to`.

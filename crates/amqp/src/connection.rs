@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use crate::channel::{ChannelContext, Fate, method_id};
 use crate::channels::Channels;
 use crate::client::Client;
-use crate::content;
+use crate::content::{self, HalfRead};
 use crate::error::Failure;
 use crate::handshake::Request;
 use crate::heartbeat::Heartbeat;
@@ -45,6 +45,7 @@ pub struct Connection {
     input_bytes_left: usize,
     names: Names,
     pub(crate) channels: Channels,
+    pub(crate) half_read: HalfRead,
     pub(crate) delivered_bytes: u64,
     /// The broker knows the connection and was not told of its end.
     pub(crate) is_attached: bool,
@@ -91,6 +92,7 @@ impl Connection {
             input_bytes_left: 0,
             names: Names::new(random),
             channels: Channels::default(),
+            half_read: HalfRead::default(),
             delivered_bytes: 0,
             is_attached: false,
         }
@@ -345,6 +347,7 @@ impl Connection {
             names: &mut self.names,
             client: &self.client,
             settings: &self.settings,
+            half_read: &mut self.half_read,
         };
         match channel.frame(&mut context, chunk, scanner, frame)? {
             Fate::Stays => {}
@@ -392,6 +395,7 @@ impl Connection {
             names: &mut self.names,
             client: &self.client,
             settings: &self.settings,
+            half_read: &mut self.half_read,
         };
         channel.submit(&mut context, channel::Open::SPEC.id, false, Operation::OpenSession);
     }

@@ -10,6 +10,38 @@ use crate::publish::Parts;
 
 const PUBLISH: MethodId = basic::Publish::SPEC.id;
 
+/// Bytes of bodies that have arrived in part, over all channels of a connection.
+///
+/// Each body is bounded by `message_bytes_max`, but a connection has thousands of channels and could begin a body on
+/// each. Together they may hold as much as two of the longest messages.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct HalfRead {
+    bytes: u64,
+}
+
+impl HalfRead {
+    /// What a channel holds has changed.
+    pub(crate) fn change(&mut self, before: u64, after: u64) {
+        self.bytes = self.bytes + after - before;
+    }
+
+    /// Refuses to hold more than the limit.
+    ///
+    /// # Errors
+    /// What ends the connection.
+    pub(crate) fn check(self, settings: &Settings) -> Result<(), Failure> {
+        let limit = settings.message_bytes_max.saturating_mul(2);
+        if self.bytes <= limit {
+            return Ok(());
+        }
+        let text = format!(
+            "unfinished messages of all channels hold {} bytes, limit {limit}; finish some before others",
+            self.bytes
+        );
+        Err(Failure::new(ReplyCode::ResourceError, text).of(PUBLISH))
+    }
+}
+
 /// What a channel expects next.
 #[derive(Debug, Default)]
 pub(crate) enum Content {
@@ -20,6 +52,18 @@ pub(crate) enum Content {
     Header(Box<Assembly>),
     /// More of the body of this publish.
     Body(Box<Assembly>),
+}
+
+impl Content {
+    /// Bytes of a body that has arrived in part and is kept.
+    pub(crate) fn half_read_bytes(&self) -> u64 {
+        match self {
+            Self::Body(assembly) if !assembly.is_too_large => {
+                assembly.body_bytes - assembly.body_bytes_missing
+            }
+            _ => 0,
+        }
+    }
 }
 
 /// A publish that is being collected: names, properties and body one after the other in a buffer of its own.

@@ -1,11 +1,14 @@
 //! What the broker wants told: effects to frames.
 
 use amqp_wire::hot::{self, Content, Delivery, GetAnswer, ReturnedMessage};
-use amqp_wire::{Method, ReplyCode, Scope, basic, channel, confirm, exchange, queue, tx};
+use amqp_wire::{
+    Method, MethodArguments, ReplyCode, Scope, access, basic, channel, confirm, exchange, queue, tx,
+};
 use broker::{Answer, Command, Effect, Envelope, Refusal, RequestTag, Timestamp};
 
 use crate::channel::{Channel, ChannelPhase};
 use crate::connection::{Connection, Turn};
+use crate::methods::access::TICKET;
 use crate::phase::Phase;
 use crate::refusal;
 use crate::request::RequestOrigin;
@@ -81,7 +84,7 @@ impl Connection {
         let Some(channel) = self.channels.get_mut(number) else { return };
         // Where the client's own close is on its way, that one counts and ends the channel.
         if channel.generation() == request.generation && channel.phase == ChannelPhase::Open {
-            channel.phase = ChannelPhase::Closing;
+            channel.refuse(&mut self.half_read);
         }
     }
 }
@@ -146,8 +149,9 @@ fn write(
             }
         }
         Effect::Answered { request, answer } => {
-            if !RequestOrigin::from(request).is_silent {
-                method(answer).encode_frame(output, number);
+            let request = RequestOrigin::from(request);
+            if !request.is_silent {
+                method(answer, request).encode_frame(output, number);
             }
         }
         Effect::Refused { .. } | Effect::Disconnected => {}
@@ -169,8 +173,12 @@ fn content(envelope: &Envelope) -> Content<'_> {
 }
 
 /// The method that gives a positive answer.
-fn method(answer: Answer) -> Method {
+fn method(answer: Answer, request: RequestOrigin) -> Method {
     match answer {
+        Answer::Echoed if request.method == access::Request::SPEC.id => {
+            access::RequestOk { ticket: TICKET }.into()
+        }
+        Answer::Echoed => channel::FlowOk { active: true }.into(),
         Answer::SessionOpened => channel::OpenOk {}.into(),
         Answer::SessionClosed => channel::CloseOk {}.into(),
         Answer::ExchangeDeclared => exchange::DeclareOk {}.into(),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use amqp_wire::{PropertiesView, Property, ReplyCode};
+use amqp_wire::{PropertiesView, Property, ReplyCode, ShortString};
 use broker::{Envelope, Operation, Publish, Refusal};
 use bytes::Bytes;
 
@@ -33,12 +33,18 @@ pub(crate) fn operation(
     client: &Client,
 ) -> Operation {
     let properties = PropertiesView::from_checked(&bytes[parts.properties.clone()]);
-    if !parts.immediate && !needs_check(properties) {
+    if parts.immediate {
+        return Operation::Refuse(front_end(ReplyCode::NotImplemented, "immediate=true"));
+    }
+    if !needs_check(properties) {
         return Operation::Publish(publish(bytes, parts, None));
     }
-    match check(properties, parts.immediate, reply, client) {
+    match check(properties, reply, client) {
         Ok(replaced) => Operation::Publish(publish(bytes, parts, replaced)),
-        Err(refusal) => Operation::Refuse(refusal),
+        Err(refusal) => {
+            let exchange = ShortString::try_from(&bytes[parts.exchange]).unwrap_or_default();
+            Operation::RefusePublish { exchange, refusal }
+        }
     }
 }
 
@@ -63,13 +69,9 @@ fn needs_check(properties: PropertiesView<'_>) -> bool {
 
 fn check(
     properties: PropertiesView<'_>,
-    immediate: bool,
     reply: Option<&ReplyConsumer>,
     client: &Client,
 ) -> Result<Replaced, Refusal> {
-    if immediate {
-        return Err(front_end(ReplyCode::NotImplemented, "immediate=true"));
-    }
     let replaced = address_reply(properties, reply)?;
     check_expiration(properties)?;
     check_copies(properties)?;

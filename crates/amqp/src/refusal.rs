@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use amqp_wire::{ErlangBinary, ReplyCode};
+use amqp_wire::{ErlangBinary, ErlangValue, ReplyCode};
 use broker::{Described, Refusal, Resource};
 use field_table::ShortString;
 
@@ -20,7 +20,9 @@ pub(crate) fn failure(refusal: &Refusal, vhost: &ShortString) -> Failure {
 }
 
 fn code_and_text(refusal: &Refusal, vhost: &ShortString) -> (ReplyCode, String) {
-    use ReplyCode::{AccessRefused, NotAllowed, NotFound, PreconditionFailed, ResourceLocked};
+    use ReplyCode::{
+        AccessRefused, NotAllowed, NotFound, NotImplemented, PreconditionFailed, ResourceLocked,
+    };
 
     let queue = |name: &ShortString| InVhost { kind: "queue", name: name.clone(), vhost };
     let exchange = |name: &ShortString| InVhost { kind: "exchange", name: name.clone(), vhost };
@@ -58,9 +60,14 @@ fn code_and_text(refusal: &Refusal, vhost: &ShortString) -> (ReplyCode, String) 
             PreconditionFailed,
             inequivalent(&within(resource), argument, received.as_ref(), current.as_ref()),
         ),
-        Refusal::HeadersMatchType { type_name } => {
-            (PreconditionFailed, format!("Invalid x-match field type {type_name}; expected longstr"))
-        }
+        Refusal::HeadersMatchType { value } => (
+            PreconditionFailed,
+            format!(
+                "Invalid x-match field type {} (value {}); expected longstr",
+                value.type_name(),
+                ErlangValue(value)
+            ),
+        ),
         Refusal::HeadersMatchValue { value } => (
             PreconditionFailed,
             format!(
@@ -89,6 +96,12 @@ fn code_and_text(refusal: &Refusal, vhost: &ShortString) -> (ReplyCode, String) 
             (PreconditionFailed, "reply consumer cannot acknowledge".into())
         }
         Refusal::ReplyConsumerExists => (PreconditionFailed, "reply consumer already set".into()),
+        Refusal::ReplyQueueBound { queue: name } => {
+            (AccessRefused, format!("{} takes direct replies and can't be bound or unbound", queue(name)))
+        }
+        Refusal::ReplyQueueRead { queue: name } => {
+            (NotImplemented, format!("basic.get from {}, which takes direct replies", queue(name)))
+        }
         Refusal::FrontEnd { code, text } => {
             (ReplyCode::from_number(*code).unwrap_or(ReplyCode::InternalError), text.clone())
         }
@@ -206,6 +219,11 @@ mod tests {
             Refusal::HeadersMatchValue { value: name("foo") },
             406,
             "PRECONDITION_FAILED - Invalid x-match field value <<\"foo\">>; expected all, any, all-with-x, or any-with-x",
+        );
+        check(
+            Refusal::HeadersMatchType { value: amqp_wire::Value::I8(5) },
+            406,
+            "PRECONDITION_FAILED - Invalid x-match field type byte (value 5); expected longstr",
         );
         check(
             Refusal::UnknownDeliveryTag { delivery_tag: 9 },

@@ -198,13 +198,20 @@ impl Broker {
             Operation::Commit => self.commit(request, out),
             Operation::Rollback => self.rollback(request),
             Operation::Refuse(refusal) => Err(refusal),
+            Operation::RefusePublish { exchange, refusal } => {
+                self.check_exchange(&exchange)?;
+                Err(refusal)
+            }
+            Operation::Echo => Ok(Some(Answer::Echoed)),
             Operation::OpenSession | Operation::CloseSession => unreachable!("handled before"),
         }
     }
 
-    /// Answers with what the state says, so after all of the state is durable. An empty `Get` rests on nothing.
+    /// Answers with what the state says, so after all of the state is durable. An empty `Get` and an echo rest on
+    /// nothing.
     pub(crate) fn answer(&mut self, request: Request, answer: Answer, out: &mut Output) {
-        let after = if answer == Answer::GetEmpty { Lsn::NONE } else { out.position() };
+        let rests_on_nothing = matches!(answer, Answer::GetEmpty | Answer::Echoed);
+        let after = if rests_on_nothing { Lsn::NONE } else { out.position() };
         let effect = Effect::Answered { request: request.tag, answer };
         out.effect(Recipient::Session(request.session), after, effect);
     }

@@ -48,6 +48,15 @@ pub enum Operation {
     /// The front end refuses something on its own account. Passed through the core so that the refusal
     /// keeps its place among the session's effects, and the session ends here as by any other refusal.
     Refuse(Refusal),
+    /// The same for a publish: what is wrong with its exchange is told before what the front end has found.
+    RefusePublish {
+        /// The exchange that it names.
+        exchange: ShortString,
+        /// What the front end has found.
+        refusal: Refusal,
+    },
+    /// Nothing but an answer in its place among the session's others. Answer `Echoed`.
+    Echo,
     /// Declares an exchange. Answer `ExchangeDeclared`.
     DeclareExchange(DeclareExchange),
     /// Deletes an exchange; a missing one is fine. Answer `ExchangeDeleted`.

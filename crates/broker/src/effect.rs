@@ -117,6 +117,8 @@ pub enum Answer {
     SessionOpened,
     /// To `CloseSession`.
     SessionClosed,
+    /// To `Echo`.
+    Echoed,
     /// To `DeclareExchange`.
     ExchangeDeclared,
     /// To `DeleteExchange`.

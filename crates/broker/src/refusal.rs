@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use field_table::ShortString;
+use field_table::{ShortString, Value};
 
 /// Something with a name that an operation was about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,8 +67,8 @@ pub enum Refusal {
     },
     /// The `x-match` argument of a binding to a headers exchange is not a string.
     HeadersMatchType {
-        /// The name of the type it has instead.
-        type_name: &'static str,
+        /// What it is instead.
+        value: Value,
     },
     /// The `x-match` argument of a binding to a headers exchange is none of the known words.
     HeadersMatchValue {
@@ -107,6 +107,16 @@ pub enum Refusal {
     ReplyConsumerAcknowledges,
     /// The session already has a consumer of direct replies.
     ReplyConsumerExists,
+    /// The reply pseudo-queue and the reply addresses can't be bound or unbound.
+    ReplyQueueBound {
+        /// Its name.
+        queue: ShortString,
+    },
+    /// The reply pseudo-queue and the reply addresses hold nothing that could be taken by hand.
+    ReplyQueueRead {
+        /// Its name.
+        queue: ShortString,
+    },
     /// The front end's own refusal, passed through in its place.
     FrontEnd {
         /// The code.

@@ -11,5 +11,10 @@ pub fn is_reply_address(key: &[u8]) -> bool {
     key.strip_prefix(REPLY_QUEUE).is_some_and(|rest| rest.len() > 1 && rest[0] == b'.')
 }
 
+/// True for the pseudo-queue and for each reply address.
+pub(crate) fn is_reply_queue(name: &[u8]) -> bool {
+    name == REPLY_QUEUE || is_reply_address(name)
+}
+
 /// Bytes of replies that may wait for a connection that does not read; what comes beyond is dropped and counted.
 pub(crate) const UNSENT_REPLY_BYTES_MAX: u64 = 64 * 1024 * 1024;

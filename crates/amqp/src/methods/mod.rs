@@ -1,6 +1,6 @@
 //! What a client's methods ask of the broker: one file for each class.
 
-mod access;
+pub(crate) mod access;
 mod basic;
 mod channel;
 mod confirm;
@@ -25,8 +25,6 @@ pub(crate) enum Action {
         /// No positive answer is wanted.
         is_silent: bool,
     },
-    /// It is answered on the spot: nothing but this channel knows of it.
-    Answer(Method),
     /// Nothing.
     Nothing,
 }

@@ -192,9 +192,8 @@ fn a_question_without_a_consumer_for_its_answer_is_refused() {
     let (mut talk, _) = with_reply_consumer();
     talk.send(1, basic::Cancel { consumer_tag: name("r"), no_wait: true });
     talk.asked(1);
-    let (tag, Operation::Refuse(refusal)) = publish_with_reply_to(&mut talk, "amq.rabbitmq.reply-to") else {
-        panic!()
-    };
+    let (tag, operation) = publish_with_reply_to(&mut talk, "amq.rabbitmq.reply-to");
+    let Operation::RefusePublish { refusal, .. } = operation else { panic!("no refusal: {operation:?}") };
     talk.refuse(1, tag, refusal);
     let text = "PRECONDITION_FAILED - fast reply consumer does not exist";
     talk.expect_channel_close(1, ReplyCode::PreconditionFailed, text, (60, 40));

@@ -112,8 +112,9 @@ impl Play {
     fn effect(&mut self, request: RequestTag, operation: Operation) -> Option<Effect<broker::Envelope>> {
         let answer = match operation {
             Operation::OpenSession => Answer::SessionOpened,
+            Operation::Echo => Answer::Echoed,
             Operation::CloseSession => Answer::SessionClosed,
-            Operation::Refuse(refusal) => {
+            Operation::Refuse(refusal) | Operation::RefusePublish { refusal, .. } => {
                 return Some(Effect::Refused { request, refusal: Box::new(refusal) });
             }
             Operation::DeclareQueue(declare) => {

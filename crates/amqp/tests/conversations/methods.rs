@@ -234,6 +234,7 @@ fn an_empty_queue_name_before_any_declaration_is_refused() {
 fn old_clients_get_their_ticket() {
     let mut talk = Conversation::with_channel();
     talk.send(1, access::Request { realm: name("/data"), ..Default::default() });
+    answer_echo(&mut talk);
     talk.expect(1, access::RequestOk { ticket: 1 });
 }
 
@@ -241,8 +242,17 @@ fn old_clients_get_their_ticket() {
 fn flow_can_only_be_switched_on() {
     let mut talk = Conversation::with_channel();
     talk.send(1, channel::Flow { active: true });
+    answer_echo(&mut talk);
     talk.expect(1, channel::FlowOk { active: true });
     check_not_implemented(channel::Flow { active: false }, "active=false", (20, 20));
+}
+
+/// Even what needs no broker goes through it: an answer on the spot would overtake those of earlier methods.
+fn answer_echo(talk: &mut Conversation) {
+    assert!(talk.reads().is_empty(), "answered out of turn");
+    let (tag, operation) = talk.asked(1);
+    assert!(matches!(operation, Operation::Echo), "{operation:?}");
+    talk.answer(1, tag, Answer::Echoed);
 }
 
 /// Sends what nobody implements: the connection ends.

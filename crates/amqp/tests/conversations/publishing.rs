@@ -1,11 +1,11 @@
 //! Publishes: what is checked, what the broker gets, how they are confirmed and returned.
 
-use amqp::{ReplyCode, Settings};
+use amqp::{ReplyCode, Settings, Status};
 use amqp_wire::hot::{self, Content, Publication};
-use amqp_wire::{Properties, Table, Value, basic};
-use broker::{Effect, Envelope, Operation, Publish};
+use amqp_wire::{FrameKind, Properties, Table, Value, basic, tx};
+use broker::{Effect, Envelope, Operation, Publish, Refusal};
 
-use crate::support::{Conversation, Read, header_frame, method_frame, name, publish_frames};
+use crate::support::{Conversation, Read, frame, header_frame, method_frame, name, publish_frames};
 
 const PUBLISH: (u16, u16) = (60, 40);
 
@@ -106,6 +106,56 @@ fn properties_that_cannot_be_are_refused() {
         Properties { headers: Some(table(&[("BCC", Value::I64(1))])), ..Default::default() },
         "invalid message: {unacceptable_type_in_header,\"BCC\",long}",
     );
+}
+
+#[test]
+fn the_exchange_of_a_refused_publish_is_told_to_the_broker() {
+    let properties = Properties { user_id: Some(name("x")), ..Default::default() }.to_bytes();
+    let publication = Publication { exchange: b"logs", routing_key: b"", mandatory: false };
+    let mut bytes = Vec::new();
+    hot::publish(&mut bytes, 1, 4096, &publication, Content { properties: &properties, body: b"" });
+    let mut talk = Conversation::with_channel();
+    talk.send_bytes(&bytes);
+    let (_, operation) = talk.asked(1);
+    assert!(matches!(operation, Operation::RefusePublish { exchange, .. } if exchange == "logs"));
+}
+
+/// Begins a publish of 150 bytes on a channel and sends the first 100.
+fn begin_body(talk: &mut Conversation, channel: u16) {
+    talk.send(channel, basic::Publish::default());
+    talk.send_bytes(&header_frame(channel, 150, &[0, 0]));
+    talk.send_bytes(&frame(FrameKind::Body, channel, &[7; 100]));
+}
+
+fn with_channels_of_short_messages() -> Conversation {
+    let mut talk = Conversation::with_channel_of(Settings { message_bytes_max: 150, ..Settings::default() });
+    (2..=5).for_each(|channel| talk.open_channel(channel));
+    talk
+}
+
+#[test]
+fn unfinished_bodies_of_all_channels_are_bounded_together() {
+    let mut talk = with_channels_of_short_messages();
+    (1..=3).for_each(|channel| begin_body(&mut talk, channel));
+    assert!(talk.reads().is_empty());
+    begin_body(&mut talk, 4);
+    let text = "RESOURCE_ERROR - unfinished messages of all channels hold 400 bytes, limit 300; \
+                finish some before others";
+    talk.expect_connection_close(ReplyCode::ResourceError, text, PUBLISH);
+}
+
+#[test]
+fn finished_and_refused_bodies_no_longer_count_as_unfinished() {
+    let mut talk = with_channels_of_short_messages();
+    talk.send(2, tx::Commit {});
+    let (commit, _) = talk.asked(2);
+    (1..=3).for_each(|channel| begin_body(&mut talk, channel));
+    talk.send_bytes(&frame(FrameKind::Body, 1, &[7; 50]));
+    assert_eq!(published(&mut talk).envelope.body().len(), 150);
+    begin_body(&mut talk, 4);
+    talk.refuse(2, commit, Refusal::NotTransactional);
+    begin_body(&mut talk, 5);
+    assert_eq!(talk.connection.status(), Status::Running);
 }
 
 #[test]

@@ -209,7 +209,9 @@ impl Conversation {
     /// The broker is asked to refuse something on the front end's account, and does.
     pub(crate) fn expect_own_refusal(&mut self, channel: u16) {
         let (tag, operation) = self.asked(channel);
-        let Operation::Refuse(refusal) = operation else { panic!("no refusal: {operation:?}") };
+        let (Operation::Refuse(refusal) | Operation::RefusePublish { refusal, .. }) = operation else {
+            panic!("no refusal: {operation:?}")
+        };
         self.refuse(channel, tag, refusal);
     }
 }

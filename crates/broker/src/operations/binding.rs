@@ -1,15 +1,20 @@
 //! Queues and exchanges are bound and unbound.
 
+use field_table::ShortString;
+
 use crate::broker::{Broker, Reply, Request};
 use crate::command::Binding;
 use crate::effect::Answer;
 use crate::output::Output;
 use crate::record::{BindingDefinition, Destination, Record};
+use crate::reply_to::is_reply_queue;
 use crate::{Refusal, Resource};
 
 impl Broker {
     pub(crate) fn bind_queue(&mut self, request: Request, binding: Binding, out: &mut Output) -> Reply {
         refuse_default_exchange(&binding.source)?;
+        refuse_reply_queue(&binding.destination)?;
+        self.source_exists(&binding)?;
         let queue = self.usable_queue(request, &binding.destination)?;
         self.bind(binding, Destination::Queue(queue), out)?;
         Ok(Some(Answer::QueueBound))
@@ -18,6 +23,7 @@ impl Broker {
     pub(crate) fn bind_exchange(&mut self, binding: Binding, out: &mut Output) -> Reply {
         refuse_default_exchange(&binding.source)?;
         refuse_default_exchange(&binding.destination)?;
+        self.source_exists(&binding)?;
         if self.topology.exchange(&binding.destination).is_none() {
             return Err(Refusal::NotFound(Resource::Exchange(binding.destination)));
         }
@@ -28,10 +34,14 @@ impl Broker {
 
     pub(crate) fn unbind_queue(&mut self, request: Request, binding: Binding, out: &mut Output) -> Reply {
         refuse_default_exchange(&binding.source)?;
-        match self.usable_queue(request, &binding.destination) {
-            Ok(queue) => self.unbind(binding, Destination::Queue(queue), out),
-            Err(Refusal::NotFound(_)) => {}
-            Err(refusal) => return Err(refusal),
+        refuse_reply_queue(&binding.destination)?;
+        if let Some(number) = self.queue_names.get(&binding.destination) {
+            let destination = Destination::Queue(*number);
+            // What is not there can be removed by anyone, also from a queue that is locked.
+            if self.topology.has_binding(&define(binding.clone(), destination.clone())) {
+                self.usable_queue(request, &binding.destination)?;
+                self.unbind(binding, destination, out);
+            }
         }
         Ok(Some(Answer::QueueUnbound))
     }
@@ -42,6 +52,12 @@ impl Broker {
         let destination = Destination::Exchange(binding.destination.clone());
         self.unbind(binding, destination, out);
         Ok(Some(Answer::ExchangeUnbound))
+    }
+
+    /// A missing source is told before a missing or locked destination.
+    fn source_exists(&self, binding: &Binding) -> Result<(), Refusal> {
+        let found = self.topology.exchange(&binding.source).map(|_| ());
+        found.ok_or_else(|| Refusal::NotFound(Resource::Exchange(binding.source.clone())))
     }
 
     fn bind(&mut self, binding: Binding, destination: Destination, out: &mut Output) -> Result<(), Refusal> {
@@ -84,6 +100,11 @@ impl Broker {
 
 fn refuse_default_exchange(name: &[u8]) -> Result<(), Refusal> {
     if name.is_empty() { Err(Refusal::DefaultExchange) } else { Ok(()) }
+}
+
+/// Direct replies have one way in: the default exchange.
+fn refuse_reply_queue(name: &ShortString) -> Result<(), Refusal> {
+    if is_reply_queue(name) { Err(Refusal::ReplyQueueBound { queue: name.clone() }) } else { Ok(()) }
 }
 
 fn define(binding: Binding, destination: Destination) -> BindingDefinition {

@@ -13,8 +13,11 @@ use crate::{Refusal, SessionId};
 impl Broker {
     pub(crate) fn consume(&mut self, request: Request, consume: Consume) -> Reply {
         let Some(session) = session_mut(&mut self.connections, request.session) else { return Ok(None) };
-        let is_reply_tag = session.reply_consumer.as_ref().is_some_and(|reply| reply.tag == consume.tag);
-        if is_reply_tag || session.consumers.contains_key(&consume.tag) {
+        let reply_tag = session.reply_consumer.as_ref().map(|reply| &reply.tag);
+        if consume.reply_address.is_some() && reply_tag.is_some() {
+            return Err(Refusal::ReplyConsumerExists);
+        }
+        if reply_tag == Some(&consume.tag) || session.consumers.contains_key(&consume.tag) {
             return Err(Refusal::ConsumerTagInUse { tag: consume.tag });
         }
         match consume.reply_address.clone() {
@@ -100,9 +103,6 @@ impl Broker {
             return Err(Refusal::ReplyConsumerAcknowledges);
         }
         let Some(session) = session_mut(&mut self.connections, id) else { return Ok(()) };
-        if session.reply_consumer.is_some() {
-            return Err(Refusal::ReplyConsumerExists);
-        }
         session.reply_consumer = Some(ReplyConsumer { tag: consume.tag.clone(), address: address.clone() });
         self.replies.insert(address, id);
         Ok(())

@@ -7,6 +7,7 @@ use crate::broker::{Broker, Reply, Request};
 use crate::effect::{Answer, Effect, Recipient};
 use crate::operations::dispatch::note_settled;
 use crate::output::Output;
+use crate::reply_to::is_reply_queue;
 use crate::session::{Session, session_mut};
 use crate::unacked::Delivery;
 
@@ -18,6 +19,9 @@ impl Broker {
         no_ack: bool,
         out: &mut Output,
     ) -> Reply {
+        if is_reply_queue(name) {
+            return Err(Refusal::ReplyQueueRead { queue: name.clone() });
+        }
         let number = self.usable_queue(request, name)?;
         let queue = &mut self.queues[&number];
         let Some(connection) = self.connections.get_mut(&request.session.connection) else { return Ok(None) };

@@ -13,7 +13,7 @@ use crate::{Lsn, Place, Refusal, Resource, SessionId, Timestamp};
 
 impl Broker {
     pub(crate) fn publish(&mut self, request: Request, publish: Publish, out: &mut Output) -> Reply {
-        self.check_exchange(&publish)?;
+        self.check_exchange(publish.envelope.exchange())?;
         let Some(session) = session_mut(&mut self.connections, request.session) else { return Ok(None) };
         let sequence = match &mut session.mode {
             Mode::Transaction(open) => {
@@ -64,8 +64,8 @@ impl Broker {
         place.map_or(Lsn::NONE, Place::durable_at)
     }
 
-    fn check_exchange(&self, publish: &Publish) -> Result<(), Refusal> {
-        let name = publish.envelope.exchange();
+    /// Whether an exchange of this name takes publishes.
+    pub(crate) fn check_exchange(&self, name: &[u8]) -> Result<(), Refusal> {
         if name.is_empty() {
             return Ok(());
         }

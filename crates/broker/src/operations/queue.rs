@@ -9,7 +9,7 @@ use crate::equivalence::{argument, flag};
 use crate::output::Output;
 use crate::queue::Queue;
 use crate::record::{Destination, QueueDefinition, Record};
-use crate::reply_to::{REPLY_QUEUE, is_reply_address};
+use crate::reply_to::REPLY_QUEUE;
 use crate::session::session_mut;
 use crate::{QueueNumber, Refusal, Resource};
 
@@ -43,7 +43,7 @@ impl Broker {
         declare: DeclareQueue,
         out: &mut Output,
     ) -> Reply {
-        if *declare.name == *REPLY_QUEUE || is_reply_address(&declare.name) {
+        if declare.name.starts_with(REPLY_QUEUE) {
             return self.probe_reply_queue(declare.name);
         }
         if !declare.passive && !declare.generated && declare.name.starts_with(RESERVED_PREFIX) {
@@ -149,10 +149,10 @@ impl Broker {
         number
     }
 
-    /// Clients ask for the reply pseudo-queue to learn whether direct replies are there at all.
+    /// Clients ask for the reply pseudo-queue to learn whether direct replies are there at all, and for an address to
+    /// learn whether its requester still waits. No other name may begin like these.
     fn probe_reply_queue(&self, name: ShortString) -> Reply {
-        let alive = self.replies.contains_key(&name);
-        if is_reply_address(&name) && !alive {
+        if *name != *REPLY_QUEUE && !self.replies.contains_key(&name) {
             return Err(Refusal::NotFound(Resource::Queue(name)));
         }
         Ok(Some(Answer::QueueDeclared { name, messages: 0, consumers: 1 }))

@@ -105,7 +105,7 @@ fn rule(arguments: &Table) -> Result<Match, Refusal> {
                 Err(Refusal::HeadersMatchValue { value: ShortString::try_from(shown).unwrap_or_default() })
             }
         },
-        Some(other) => Err(Refusal::HeadersMatchType { type_name: other.type_name() }),
+        Some(other) => Err(Refusal::HeadersMatchType { value: other.clone() }),
     }
 }
 

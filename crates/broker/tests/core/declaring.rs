@@ -81,12 +81,24 @@ fn an_exclusive_queue_is_locked_for_other_connections() {
     };
     for case in 0..8 {
         let mut world = World::new();
-        world.on(1).declare_queue("q", |q| q.exclusive = true).hears(&["declared 0/0"]);
+        world.on(1).declare_queue("q", |q| q.exclusive = true).bind("amq.direct", "k", "q").deaf();
         assert_eq!(operations(case, &mut world), ["refused: locked q"], "case {case}");
         // Others may publish to it, and another session of its connection may use it.
         world.on(3).publish("q", "hello");
         world.at(1, 2).get("q").hears(&["got#1 hello, 0 left"]);
     }
+}
+
+#[test]
+fn what_is_wrong_is_told_in_rabbitmqs_order() {
+    let mut world = World::new();
+    world.on(1).declare_queue("locked", |q| q.exclusive = true).deaf();
+    // A missing source comes before a missing or locked destination.
+    world.on(2).bind("none", "k", "missing").hears(&["refused: no exchange 'none'"]);
+    world.on(3).bind("none", "k", "locked").hears(&["refused: no exchange 'none'"]);
+    world.on(4).bind_exchange("none", "k", "missing").hears(&["refused: no exchange 'none'"]);
+    // A binding that is not there is unbound with pleasure, whoever owns the queue.
+    world.on(5).unbind("amq.direct", "k", "locked").hears(&["QueueUnbound"]);
 }
 
 #[test]

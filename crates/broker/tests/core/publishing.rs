@@ -55,6 +55,25 @@ fn a_refused_publish_uses_up_no_number() {
 }
 
 #[test]
+fn a_publish_that_the_front_end_refuses_names_its_exchange_first() {
+    let refuse = |exchange: &str| broker::Operation::RefusePublish {
+        exchange: crate::world::name(exchange),
+        refusal: broker::Refusal::NotTransactional,
+    };
+    let mut world = World::new();
+    world.on(1).operate(refuse("none")).hears(&["refused: no exchange 'none'"]);
+    world.on(2).operate(refuse("amq.direct")).hears(&["refused: NotTransactional"]);
+    world.on(3).operate(refuse("")).hears(&["refused: NotTransactional"]);
+}
+
+#[test]
+fn an_echo_keeps_its_place_and_waits_for_nothing() {
+    let mut world = World::new();
+    world.on(1).declare("q").operate(broker::Operation::Echo).hears(&["declared 0/0", "Echoed"]);
+    assert_eq!(world.effects.last().unwrap().after, Lsn::NONE);
+}
+
+#[test]
 fn only_persistent_messages_of_durable_queues_are_journaled() {
     let mut world = World::new();
     world.on(1).declare("q").declare_queue("memory", |q| q.durable = false);

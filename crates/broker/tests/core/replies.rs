@@ -46,6 +46,24 @@ fn the_pseudo_queue_can_be_asked_for() {
         .hears(&["declared 0/1", "declared 0/1"]);
     world.disconnect(1);
     world.on(2).declare_queue(ADDRESS, passive).hears(&[format!("refused: no queue '{ADDRESS}'")]);
+    world.on(3).declare("amq.rabbitmq.reply-to5").hears(&["refused: no queue 'amq.rabbitmq.reply-to5'"]);
+}
+
+#[test]
+fn the_pseudo_queue_is_neither_bound_nor_read() {
+    let mut world = World::new();
+    let pseudo = "amq.rabbitmq.reply-to";
+    let bound = format!("refused: ReplyQueueBound {{ queue: \"{pseudo}\" }}");
+    world.on(1).bind("amq.direct", "k", pseudo).hears(&[&bound]);
+    world.on(2).unbind("amq.direct", "k", pseudo).hears(&[&bound]);
+    world.on(3).get(pseudo).hears(&[format!("refused: ReplyQueueRead {{ queue: \"{pseudo}\" }}")]);
+}
+
+#[test]
+fn a_second_reply_consumer_is_refused_before_its_tag_is_looked_at() {
+    let mut world = World::new();
+    let session = await_replies(await_replies(world.on(1), "r", true), "r", true);
+    session.hears(&["started r", "refused: ReplyConsumerExists"]);
 }
 
 #[test]
