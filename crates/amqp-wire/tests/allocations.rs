@@ -1,45 +1,13 @@
 //! The message path allocates nothing per message: parsing and writing 1000 publishes is counted.
-#![allow(unsafe_code)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
+use allocation_count::{CountingAllocator, allocations_of};
 use amqp_wire::hot::{self, Content, Delivery, HotMethod, Publication};
 use amqp_wire::{ContentHeader, FrameKind, FrameScanner, Properties, ShortString, Value};
 
 const MESSAGES: u64 = 1000;
 
-/// The system's allocator, with a count of what the current thread asks of it.
-struct Counting;
-
-thread_local! {
-    // Const and without a destructor: touching it neither allocates nor registers anything.
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes unchanged to `System`, which keeps the contract of `GlobalAlloc`. The count beside it does
-// not allocate and does not touch the memory.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps the contract for `layout`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: `pointer` came from `System` with this `layout`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn allocations_of(work: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.get();
-    work();
-    ALLOCATIONS.get() - before
-}
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 #[test]
 fn the_count_sees_an_allocation() {
