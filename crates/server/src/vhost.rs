@@ -1,11 +1,12 @@
 //! A virtual host: an engine, the lock around it, and what wakes it.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use broker::{Command, ConnectionId, Timestamp};
-use engine::{CheckpointJob, Engine, Health};
+use engine::{CheckpointError, CheckpointJob, Engine, Health};
 use tokio::sync::Notify;
 
 use crate::clock;
@@ -133,9 +134,13 @@ impl VirtualHost {
         loop {
             self.checkpoint_wanted.notified().await;
             let host = Arc::clone(&self);
-            if tokio::task::spawn_blocking(move || host.write_checkpoint()).await.is_err() {
-                // The journal only grows, and the last checkpoint is still good.
+            if let Err(panic) = tokio::task::spawn_blocking(move || host.write_checkpoint()).await {
+                // The last checkpoint is still good. The engine has to know, or it waits for this one for ever and the
+                // journal only grows.
                 tracing::error!(vhost = self.name, "writing a checkpoint panicked; please report it");
+                let error =
+                    CheckpointError { file: "of this moment".to_owned(), source: io::Error::other(panic) };
+                self.with(|engine, _now| engine.checkpoint_done(Err(error)));
             }
         }
     }
@@ -225,5 +230,111 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl std::fmt::Debug for VirtualHost {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("VirtualHost").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use broker::{Command, DeclareQueue, Envelope, Operation, Publish, RequestTag, SessionId};
+    use journal::storage::{MemoryStorage, Storage, StorageFile};
+    use journal::{FileJournal, FileOptions, LogName};
+
+    use super::*;
+
+    /// A disk on which the first run of a checkpoint meets a mistake of ours.
+    #[derive(Default)]
+    struct PanickingStorage {
+        storage: MemoryStorage,
+        has_panicked: AtomicBool,
+    }
+
+    impl Storage for PanickingStorage {
+        fn create(&self, path: &str) -> io::Result<Arc<dyn StorageFile>> {
+            let is_run = path.contains("run-");
+            assert!(!is_run || self.has_panicked.swap(true, Ordering::SeqCst), "as the test wants it");
+            self.storage.create(path)
+        }
+        fn open(&self, path: &str) -> io::Result<Arc<dyn StorageFile>> {
+            self.storage.open(path)
+        }
+        fn exists(&self, path: &str) -> io::Result<bool> {
+            self.storage.exists(path)
+        }
+        fn list(&self, directory: &str) -> io::Result<Vec<String>> {
+            self.storage.list(directory)
+        }
+        fn create_directory(&self, path: &str) -> io::Result<()> {
+            self.storage.create_directory(path)
+        }
+        fn remove_directory(&self, path: &str) -> io::Result<()> {
+            self.storage.remove_directory(path)
+        }
+        fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+            self.storage.rename(from, to)
+        }
+        fn remove(&self, path: &str) -> io::Result<()> {
+            self.storage.remove(path)
+        }
+        fn sync_directory(&self, path: &str) -> io::Result<()> {
+            self.storage.sync_directory(path)
+        }
+    }
+
+    struct Deaf;
+
+    impl engine::Outlet for Deaf {
+        fn push(&self, effects: &mut Vec<engine::Released>) {
+            effects.clear();
+        }
+    }
+
+    fn small_host(storage: Arc<PanickingStorage>) -> Arc<VirtualHost> {
+        let options =
+            FileOptions { segment_bytes_first: 16 << 10, segment_bytes_max: 16 << 10, ..FileOptions::new(1) };
+        let journal = FileJournal::new(Arc::new(MemoryStorage::new()), options);
+        let log = LogName::new("vhost").unwrap();
+        let engine =
+            Engine::open(engine::Settings::default(), &journal, &log, storage, clock::now()).unwrap();
+        VirtualHost::new("vhost", engine, Arc::new(Lifecycle::new()))
+    }
+
+    fn submit(host: &VirtualHost, operation: Operation) {
+        let session = SessionId { connection: ConnectionId(1), channel: 1 };
+        let command = Command::Session { session, request: RequestTag(1), operation };
+        host.submit(session.connection, &mut vec![command]);
+    }
+
+    fn publish(queue: &[u8]) -> Operation {
+        let envelope = Envelope::new(b"", queue, b"", &[b'.'; 4000]);
+        Operation::Publish(Publish { envelope, mandatory: false, persistent: true, headers: None })
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_that_panics_is_not_the_last() {
+        let storage = Arc::new(PanickingStorage::default());
+        let host = small_host(Arc::clone(&storage));
+        let writing = tokio::spawn(Arc::clone(&host).keep_checkpoints());
+        host.with(|engine, now| engine.connect(now, ConnectionId(1), Arc::new(Deaf)));
+        submit(&host, Operation::OpenSession);
+        submit(
+            &host,
+            Operation::DeclareQueue(DeclareQueue {
+                name: field_table::ShortString::try_from(b"q".as_slice()).unwrap(),
+                generated: false,
+                passive: false,
+                durable: true,
+                exclusive: false,
+                auto_delete: false,
+                arguments: Default::default(),
+            }),
+        );
+        let started = std::time::Instant::now();
+        while host.with(|engine, _now| engine.counts().checkpoints) == 0 {
+            assert!(started.elapsed() < Duration::from_secs(20), "no further checkpoint is written");
+            submit(&host, publish(b"q"));
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        assert!(storage.has_panicked.load(Ordering::SeqCst));
+        writing.abort();
     }
 }
