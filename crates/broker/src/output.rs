@@ -67,6 +67,13 @@ impl Output {
         record.write(&mut self.entry.bytes);
     }
 
+    /// Records a change of definitions, if what changed survives a restart.
+    pub(crate) fn record_if(&mut self, durable: bool, record: &Record) {
+        if durable {
+            self.record(record);
+        }
+    }
+
     pub(crate) fn record_published(
         &mut self,
         time: Timestamp,

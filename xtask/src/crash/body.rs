@@ -31,7 +31,7 @@ pub(super) fn write(id: MessageId, out: &mut Vec<u8>) {
     filler.fill(&mut out[start + ID_BYTES..]);
 }
 
-/// The id of a body, if every byte of it is as [`write`] makes it.
+/// The id of a body, if every byte of it is as [`write()`] makes it.
 pub(super) fn read(body: &[u8], scratch: &mut Vec<u8>) -> Option<MessageId> {
     let (publisher, rest) = body.split_first_chunk()?;
     let (number, _) = rest.split_first_chunk()?;

@@ -69,7 +69,7 @@ impl Broker {
         if !self.topology.has_binding(&definition) {
             let durable = self.is_durable_binding(&definition);
             self.topology.bind(&definition);
-            self.journal_definition(durable, &Record::BindingAdded(definition), out);
+            out.record_if(durable, &Record::BindingAdded(definition));
         }
         Ok(())
     }
@@ -82,7 +82,7 @@ impl Broker {
         let durable = self.is_durable_binding(&definition);
         let source = definition.source.clone();
         self.topology.unbind(&definition);
-        self.journal_definition(durable, &Record::BindingRemoved(definition), out);
+        out.record_if(durable, &Record::BindingRemoved(definition));
         self.remove_idle_exchanges(vec![source], out);
     }
 

@@ -59,7 +59,7 @@ impl Broker {
         let sources = self.topology.sources_of(&Destination::Exchange(name.clone()));
         let durable = self.topology.exchange(&name).is_some_and(|exchange| exchange.definition.durable);
         self.topology.delete(&name);
-        self.journal_definition(durable, &Record::ExchangeDeleted { name }, out);
+        out.record_if(durable, &Record::ExchangeDeleted { name });
         self.remove_idle_exchanges(sources, out);
     }
 
@@ -76,13 +76,6 @@ impl Broker {
         }
     }
 
-    /// Notes a change of definitions, in the journal if what changed survives a restart.
-    pub(crate) fn journal_definition(&mut self, durable: bool, record: &Record, out: &mut Output) {
-        if durable {
-            out.record(record);
-        }
-    }
-
     fn add_exchange(&mut self, declare: DeclareExchange, out: &mut Output) {
         let definition = ExchangeDefinition {
             name: declare.name,
@@ -94,7 +87,7 @@ impl Broker {
         };
         let durable = definition.durable;
         self.topology.declare(definition.clone());
-        self.journal_definition(durable, &Record::ExchangeDeclared(definition), out);
+        out.record_if(durable, &Record::ExchangeDeclared(definition));
     }
 }
 

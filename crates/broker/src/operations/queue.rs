@@ -116,7 +116,7 @@ impl Broker {
         }
         let released = &mut out.volatile.released;
         self.apply_queue_deleted(number, &mut |place| released.push(place));
-        self.journal_definition(durable, &Record::QueueDeleted { queue: number }, out);
+        out.record_if(durable, &Record::QueueDeleted { queue: number });
         for id in consumers {
             let Some(consumer) = self.consumers.swap_remove(&id) else { continue };
             self.leave_line(id, &consumer);
@@ -141,7 +141,7 @@ impl Broker {
         };
         let (number, durable) = (definition.number, definition.durable);
         self.apply_queue_declared(Queue::new(definition.clone(), owner));
-        self.journal_definition(durable, &Record::QueueDeclared(definition), out);
+        out.record_if(durable, &Record::QueueDeclared(definition));
         if let Some(connection) = owner.and_then(|owner| self.connections.get_mut(&owner)) {
             connection.exclusive_queues.insert(number);
         }
