@@ -421,14 +421,15 @@ impl Connection {
             self.channels.clear();
             self.phase = Phase::Leaving { until: after(turn.now, CLOSE_MS_MAX) };
         } else {
-            self.left(turn.output);
+            self.left(turn.now, turn.output);
         }
     }
 
-    /// Answers the client's goodbye.
-    pub(crate) fn left(&mut self, output: &mut Vec<u8>) {
+    /// Answers the client's goodbye, and leaves it to the client to close the socket, as RabbitMQ does: some clients
+    /// (lapin) take an end that comes with the answer for an error.
+    pub(crate) fn left(&mut self, now: Timestamp, output: &mut Vec<u8>) {
         Method::from(connection::CloseOk {}).encode_frame(output, 0);
-        self.phase = Phase::Ended;
+        self.phase = Phase::Closing { until: after(now, SILENT_CLOSE_MS), is_deaf: true };
     }
 
     /// Ends what has gone wrong: with a word to those who have come far enough to be trusted with it.

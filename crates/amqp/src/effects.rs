@@ -31,7 +31,7 @@ impl Connection {
         let output_start = output.len();
         let mut turn = Turn { now, commands, output };
         match (self.phase, channel) {
-            (Phase::Leaving { .. }, None) if effect == Effect::Disconnected => self.left(turn.output),
+            (Phase::Leaving { .. }, None) if effect == Effect::Disconnected => self.left(now, turn.output),
             (Phase::Running, Some(number)) => self.channel_effect(&mut turn, number, effect),
             _ => {}
         }

@@ -14,7 +14,7 @@ use broker::Timestamp;
 ///                         ▼      close-ok, or too late                    ▼                ▼
 ///                       Ended ◀─────────────────────────────────────── Closing ◀──────  Running
 ///                         ▲                                                     error      │ client's close
-///                         └────────────── the vhost has let go ─── Leaving ◀───────────────┘
+///                         └─ closed, or too late ─ Closing ◀─ let go ─ Leaving ◀───────────┘
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -32,7 +32,7 @@ pub(crate) enum Phase {
     OpeningVhost,
     /// Channels may be used.
     Running,
-    /// Our `connection.close` is sent, `close-ok` awaited.
+    /// Our `connection.close` is sent and `close-ok` awaited, or the client's is answered and the client closes.
     Closing {
         /// How long.
         until: Timestamp,
