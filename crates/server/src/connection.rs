@@ -103,8 +103,9 @@ impl<'node> Connection<'node> {
         };
         tracing::debug!(connection = %id, %peer, "client connected");
         let outcome = connection.run().await;
-        connection.leave();
+        // Before the rules are told of the loss: how far the goodbye had come decides what is worth a warning.
         connection.log_end(&outcome);
+        connection.leave();
         if outcome.is_ok() {
             connection.socket.linger(node).await;
         }
