@@ -32,6 +32,8 @@ pub struct Engine {
     pub(crate) durable: Lsn,
     /// The last entry handed to the journal.
     pub(crate) appended: Lsn,
+    /// The entry that says that this boot began. Nothing is released before it is durable.
+    pub(crate) began_at: Lsn,
     /// Somebody waits for the open entry.
     pub(crate) entry_wanted: bool,
     /// Who waits for the open entry.

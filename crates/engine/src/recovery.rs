@@ -93,6 +93,7 @@ impl Engine {
             writer: None,
             durable: tail,
             appended: tail,
+            began_at: Lsn::NONE,
             entry_wanted: false,
             lone: Lone::default(),
             submitting: false,
@@ -131,7 +132,7 @@ impl Engine {
         self.open_entry(Lsn(tail.0).next());
         let position = manifest.map_or(Lsn::NONE, |manifest| manifest.position);
         let clean = tail.0 == 0 || manifest.is_some_and(|manifest| manifest.clean) && position.0 == tail.0;
-        self.begin_boot(Record::Started { boot: epoch.0, time: now, clean }, now);
+        self.begin_boot(Record::Started { boot: epoch.0, time: now, clean });
         let totals = self.broker.totals();
         self.recovery.clean = clean;
         self.recovery.checkpoint_lsn = position.0;
@@ -140,11 +141,13 @@ impl Engine {
         Ok(())
     }
 
-    /// The first record of a boot. Written with the first entry; nobody waits for it.
-    fn begin_boot(&mut self, started: Record, now: Timestamp) {
+    /// The first record of a boot. No effect leaves before it is durable: else a crash could hide that there ever was
+    /// this boot, and with it what was delivered in it.
+    fn begin_boot(&mut self, started: Record) {
         started.write(&mut self.out.entry.bytes);
         self.broker.apply(started);
-        self.flush_at = Some(Timestamp(now.0 + self.settings.idle_flush_ms));
+        self.began_at = self.out.entry.lsn;
+        self.append();
     }
 }
 

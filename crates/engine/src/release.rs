@@ -200,7 +200,7 @@ impl Engine {
         channel: Option<u16>,
         addressed: Addressed,
     ) -> Option<Addressed> {
-        if addressed.after > self.durable {
+        if addressed.after.max(self.began_at) > self.durable {
             return Some(addressed);
         }
         let envelope = match addressed.effect.message().map(|message| self.bodies.find(*message)) {

@@ -87,14 +87,20 @@ impl Bench {
 
     /// A new connection with a session, once that is durable.
     pub(crate) fn connect(&mut self) -> u64 {
+        let connection = self.connect_at_once();
+        self.settle();
+        self.hear(connection);
+        connection
+    }
+
+    /// A new connection that has asked for a session.
+    pub(crate) fn connect_at_once(&mut self) -> u64 {
         let connection = self.next_connection;
         self.next_connection += 1;
         let client = Arc::new(Client::default());
         self.clients.insert(connection, Arc::clone(&client));
         self.engine.connect(self.now, ConnectionId(connection), client);
         self.ask(connection, [Operation::OpenSession]);
-        self.settle();
-        self.hear(connection);
         connection
     }
 

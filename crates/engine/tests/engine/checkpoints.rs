@@ -100,6 +100,21 @@ fn a_clean_end_knows_what_was_delivered() {
 }
 
 #[test]
+fn a_crash_right_after_a_clean_start_hides_no_delivery() {
+    let (mut bench, one) = started();
+    publish_all(&mut bench, one, 1..=1);
+    bench.restart();
+    let two = bench.connect_at_once();
+    bench.ask(two, [get("q")]);
+    // Were the message handed out now, a crash would leave a log whose last boot ended in peace.
+    assert!(bench.hear(two).is_empty());
+    bench.settle();
+    assert_eq!(bench.hear(two), ["SessionOpened", "got m1"]);
+    bench.crash(0);
+    assert_eq!(bench.drain_queue("q"), ["m1 again"]);
+}
+
+#[test]
 fn an_unclean_end_marks_all_that_was_there() {
     let (mut bench, one) = started();
     publish_all(&mut bench, one, 1..=2);
