@@ -38,6 +38,7 @@ pub use counts::{Counters, Totals};
 pub use effect::{Addressed, Answer, Effect, Recipient, StoredMessage};
 pub use envelope::{BrokenEnvelope, Envelope};
 pub use identity::{ConnectionId, QueueNumber, RequestTag, SessionId, Timestamp};
+pub use number_map::NumberMap;
 pub use output::{OpenEntry, Output, Volatile};
 pub use place::{Home, Lsn, Place};
 pub use record::{

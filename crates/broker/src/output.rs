@@ -84,8 +84,11 @@ impl Output {
         Place::in_entry(self.entry.lsn, offset)
     }
 
+    /// Records that messages are done with; nothing if there are none.
     pub(crate) fn record_settled(&mut self, queue: QueueNumber, ranges: &[(u64, u64)]) {
-        write_settled(&mut self.entry.bytes, queue, ranges);
+        if !ranges.is_empty() {
+            write_settled(&mut self.entry.bytes, queue, ranges);
+        }
     }
 
     pub(crate) fn effect(&mut self, to: Recipient, after: Lsn, effect: Effect) {

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use crate::consumer::ConsumerId;
 use crate::message::{Slot, Strand};
 use crate::number_map::NumberMap;
+use crate::output::Output;
+use crate::place::Home;
 use crate::record::QueueDefinition;
 use crate::{ConnectionId, QueueNumber};
 
@@ -46,6 +48,18 @@ impl Queue {
     /// Appends a message.
     pub(crate) fn enqueue(&mut self, sequence: u64, slot: Slot) {
         self.strand.push(sequence, slot);
+    }
+
+    /// Removes a message for good. What is journaled joins `ranges`, which ascend, for the record to come; the block
+    /// of what is not journaled is released.
+    pub(crate) fn settle(&mut self, sequence: u64, ranges: &mut Vec<(u64, u64)>, out: &mut Output) {
+        let Some(slot) = self.strand.settle(sequence) else { return };
+        match (slot.place.home(), ranges.last_mut()) {
+            (Home::Volatile(_), _) => out.volatile.released.push(slot.place),
+            (Home::Entry(_), _) if !self.is_durable() => {}
+            (Home::Entry(_), Some((first, length))) if *first + *length == sequence => *length += 1,
+            (Home::Entry(_), _) => ranges.push((sequence, 1)),
+        }
     }
 
     /// What is journaled of it survives: false for transient and exclusive queues.

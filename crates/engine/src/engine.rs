@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use broker::{Addressed, Broker, Command, ConnectionId, Handled, Home, Lsn, Output, Timestamp, Volatile};
+use broker::{
+    Addressed, Broker, Command, ConnectionId, Handled, Home, Lsn, NumberMap, Output, Timestamp, Volatile,
+};
 use journal::{Help, State, Writer};
 
 use crate::bodies::Bodies;
 use crate::checkpoint::Checkpoints;
 use crate::link::{Link, Outlet};
 use crate::lone::Lone;
-use crate::number_map::NumberMap;
 use crate::recovery::Recovery;
 use crate::release::Reads;
 use crate::settings::Settings;

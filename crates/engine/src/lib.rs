@@ -15,7 +15,6 @@ mod counts;
 mod engine;
 mod link;
 mod lone;
-mod number_map;
 mod recovery;
 mod release;
 mod settings;

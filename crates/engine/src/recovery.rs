@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use broker::{BrokenRecord, Broker, Lsn, Output, Record, Timestamp};
+use broker::{BrokenRecord, Broker, Lsn, NumberMap, Output, Record, Timestamp};
 use journal::storage::Storage;
 use journal::{Claim, ClaimError, Epoch, Journal, LogName, ReadError};
 
@@ -10,7 +10,6 @@ use crate::bodies::Bodies;
 use crate::checkpoint::{CheckpointError, CheckpointStore, Checkpoints, Manifest};
 use crate::engine::Engine;
 use crate::lone::Lone;
-use crate::number_map::NumberMap;
 use crate::release::Reads;
 use crate::settings::Settings;
 

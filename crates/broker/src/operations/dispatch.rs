@@ -6,7 +6,6 @@ use crate::consumer::{Consumer, ConsumerId, Waiting};
 use crate::effect::{Effect, Recipient};
 use crate::message::Offered;
 use crate::output::Output;
-use crate::place::Home;
 use crate::session::{Connection, session_mut};
 use crate::unacked::Delivery;
 
@@ -29,7 +28,6 @@ impl Broker {
     /// Hands ready messages out in turn until there are none or nobody has credit.
     fn dispatch_queue(&mut self, number: QueueNumber, out: &mut Output) {
         let Some(queue) = self.queues.get_mut(&number) else { return };
-        let durable = queue.is_durable();
         self.scratch.ranges.clear();
         while queue.strand.ready().messages > 0 {
             let Some(&id) = queue.turns.front() else { break };
@@ -48,16 +46,13 @@ impl Broker {
             deliver(id, consumer, connection, number, &offered, out);
             self.counters.delivered(offered.redelivered);
             if consumer.no_ack {
-                queue.strand.settle(offered.sequence);
-                note_settled(&offered, durable, &mut self.scratch.ranges, out);
+                queue.settle(offered.sequence, &mut self.scratch.ranges, out);
             }
             if queue.turns.len() > 1 {
                 queue.turns.rotate_left(1);
             }
         }
-        if !self.scratch.ranges.is_empty() {
-            out.record_settled(number, &self.scratch.ranges);
-        }
+        out.record_settled(number, &self.scratch.ranges);
     }
 
     /// Lets the consumer go on that has waited longest for a limit that it shares with others. False when none
@@ -147,21 +142,4 @@ fn deliver(
         message,
     };
     out.effect(Recipient::Session(consumer.session), message.place.durable_at(), effect);
-}
-
-/// Notes a message that is settled by its delivery: in the journal where it is journaled, else its block is freed.
-pub(crate) fn note_settled(offered: &Offered, durable: bool, ranges: &mut Vec<(u64, u64)>, out: &mut Output) {
-    match offered.slot.place.home() {
-        Home::Volatile(_) => out.volatile.released.push(offered.slot.place),
-        Home::Entry(_) if durable => extend_ranges(ranges, offered.sequence),
-        Home::Entry(_) => {}
-    }
-}
-
-/// Adds a sequence to ascending ranges.
-pub(crate) fn extend_ranges(ranges: &mut Vec<(u64, u64)>, sequence: u64) {
-    match ranges.last_mut() {
-        Some((first, length)) if *first + *length == sequence => *length += 1,
-        _ => ranges.push((sequence, 1)),
-    }
 }

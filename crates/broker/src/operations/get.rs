@@ -5,10 +5,9 @@ use field_table::ShortString;
 use crate::Refusal;
 use crate::broker::{Broker, Reply, Request};
 use crate::effect::{Answer, Effect, Recipient};
-use crate::operations::dispatch::note_settled;
 use crate::output::Output;
 use crate::reply_to::is_reply_queue;
-use crate::session::{Session, session_mut};
+use crate::session::Session;
 use crate::unacked::Delivery;
 
 impl Broker {
@@ -37,13 +36,9 @@ impl Broker {
         let message = offered.slot.stored();
         connection.unsent_bytes += u64::from(message.stored_bytes);
         if no_ack {
-            let durable = queue.is_durable();
-            queue.strand.settle(offered.sequence);
             self.scratch.ranges.clear();
-            note_settled(&offered, durable, &mut self.scratch.ranges, out);
-            if !self.scratch.ranges.is_empty() {
-                out.record_settled(number, &self.scratch.ranges);
-            }
+            queue.settle(offered.sequence, &mut self.scratch.ranges, out);
+            out.record_settled(number, &self.scratch.ranges);
         } else {
             let delivery =
                 Delivery { tag: delivery_tag, queue: number, sequence: offered.sequence, consumer: None };
@@ -59,17 +54,5 @@ impl Broker {
         self.counters.delivered(offered.redelivered);
         out.effect(Recipient::Session(request.session), message.place.durable_at(), effect);
         Ok(None)
-    }
-
-    pub(crate) fn recover(&mut self, request: Request) -> Reply {
-        if let Some(session) = session_mut(&mut self.connections, request.session) {
-            let mut deliveries = std::mem::take(&mut self.scratch.deliveries);
-            deliveries.clear();
-            session.unacked.take_all(&mut deliveries);
-            self.requeue(&deliveries);
-            self.return_credit(request.session, &deliveries);
-            self.scratch.deliveries = deliveries;
-        }
-        Ok(Some(Answer::Recovered))
     }
 }

@@ -3,9 +3,8 @@
 use crate::broker::{Broker, Reply, Request, Resume};
 use crate::command::Outcome;
 use crate::consumer::Waiting;
-use crate::operations::dispatch::extend_ranges;
+use crate::effect::Answer;
 use crate::output::Output;
-use crate::place::Home;
 use crate::session::{Mode, session_mut};
 use crate::unacked::Delivery;
 use crate::{Refusal, SessionId};
@@ -26,6 +25,19 @@ impl Broker {
             settled.and_then(|()| self.settle_or_collect(request.session, &mut deliveries, outcome, out));
         self.scratch.deliveries = deliveries;
         result.map(|()| None)
+    }
+
+    /// Puts all unacked deliveries of the session back to their places.
+    pub(crate) fn recover(&mut self, request: Request) -> Reply {
+        if let Some(session) = session_mut(&mut self.connections, request.session) {
+            let mut deliveries = std::mem::take(&mut self.scratch.deliveries);
+            deliveries.clear();
+            session.unacked.take_all(&mut deliveries);
+            self.requeue(&deliveries);
+            self.return_credit(request.session, &deliveries);
+            self.scratch.deliveries = deliveries;
+        }
+        Ok(Some(Answer::Recovered))
     }
 
     /// Does to the deliveries, which were taken off their session, what their client decided.
@@ -124,19 +136,11 @@ impl Broker {
         for of_one_queue in deliveries.chunk_by(|one, next| one.queue == next.queue) {
             let number = of_one_queue[0].queue;
             let Some(queue) = self.queues.get_mut(&number) else { continue };
-            let durable = queue.is_durable();
             self.scratch.ranges.clear();
             for delivery in of_one_queue {
-                let Some(slot) = queue.strand.settle(delivery.sequence) else { continue };
-                match slot.place.home() {
-                    Home::Volatile(_) => out.volatile.released.push(slot.place),
-                    Home::Entry(_) if durable => extend_ranges(&mut self.scratch.ranges, delivery.sequence),
-                    Home::Entry(_) => {}
-                }
+                queue.settle(delivery.sequence, &mut self.scratch.ranges, out);
             }
-            if !self.scratch.ranges.is_empty() {
-                out.record_settled(number, &self.scratch.ranges);
-            }
+            out.record_settled(number, &self.scratch.ranges);
         }
     }
 }
