@@ -28,13 +28,14 @@ mod methods;
 mod protocol_header;
 mod reply_code;
 
-pub use content::{ContentError, ContentHeader, Properties, PropertiesView, Property, PropertyFlags};
+pub use content::{ContentError, ContentHeader};
 pub use erlang_text::{ErlangBinary, ErlangValue};
 pub use field_table::{RawEntries, RawValue, ShortString, Table, TableError, Value};
 pub use frame::{
     FRAME_END, FRAME_MAX_BEFORE_TUNE, FRAME_OVERHEAD_BYTES, Frame, FrameError, FrameKind, FrameScanner,
     PayloadSnippet, announced_frame_bytes, encode_frame, next_frame,
 };
+pub use message_properties::{Properties, PropertiesError, PropertiesView, Property, PropertyFlags};
 pub use methods::{
     ArgumentError, ArgumentKind, ArgumentReader, ArgumentSpec, ArgumentWriter, Method, MethodArguments,
     MethodError, MethodId, MethodSpec, access, basic, channel, confirm, connection, exchange, queue, tx,

@@ -1,6 +1,6 @@
 //! What can be wrong with a content header.
 
-use field_table::TableError;
+use message_properties::PropertiesError;
 
 /// The payload of a header frame does not parse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,19 +11,7 @@ pub enum ContentError {
         /// Length of the payload.
         payload_bytes: usize,
     },
-    /// The properties end before what their flags announce.
-    #[error("the properties end inside {property}")]
-    Truncated {
-        /// The property that is cut off; `property flags` for the two bytes in front.
-        property: &'static str,
-    },
-    /// Bytes follow the last property.
-    #[error("{bytes_left} bytes follow the last property")]
-    TrailingBytes {
-        /// How many, at least 1.
-        bytes_left: usize,
-    },
-    /// The headers are not a field table.
-    #[error("the headers do not parse: {0}")]
-    Headers(#[from] TableError),
+    /// The properties do not parse.
+    #[error(transparent)]
+    Properties(#[from] PropertiesError),
 }

@@ -1,6 +1,8 @@
 //! The content header as a whole.
 
-use super::{ContentError, PropertiesView};
+use message_properties::PropertiesView;
+
+use super::ContentError;
 use crate::frame::{FRAME_END, FrameKind, push_header};
 
 /// The payload of a header frame, its properties still encoded.

@@ -2,7 +2,7 @@
 
 use field_table::{RawEntries, ShortString, Table};
 
-use super::{ContentError, PropertiesView, Property, PropertyFlags};
+use crate::{PropertiesError, PropertiesView, Property, PropertyFlags};
 
 /// The properties of a message, each of which may be absent. Absent is not the same as zero or empty.
 ///
@@ -45,7 +45,7 @@ impl Properties {
     ///
     /// # Errors
     /// As [`PropertiesView::parse`].
-    pub fn decode(raw: &[u8]) -> Result<Self, ContentError> {
+    pub fn decode(raw: &[u8]) -> Result<Self, PropertiesError> {
         let view = PropertiesView::parse(raw)?;
         let text = |property| view.value(property).and_then(|value| ShortString::try_from(value).ok());
         Ok(Self {
@@ -120,7 +120,7 @@ impl PropertiesView<'_> {
     ///
     /// # Errors
     /// Only for bytes that were never checked.
-    pub fn decode_headers(&self) -> Result<Table, ContentError> {
+    pub fn decode_headers(&self) -> Result<Table, PropertiesError> {
         Ok(self.value(Property::Headers).map(Table::decode).transpose()?.unwrap_or_default())
     }
 

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use field_table::{RawEntries, ShortString, Table};
 
-use super::property::Layout;
-use super::{ContentError, Property, PropertyFlags};
+use crate::property::Layout;
+use crate::{PropertiesError, Property, PropertyFlags};
 
 /// A message's properties as they lie on the wire: two bytes of flags, then what the flags announce.
 ///
@@ -24,15 +24,15 @@ impl<'a> PropertiesView<'a> {
     ///
     /// # Errors
     /// When a property is cut off, bytes follow the last one, or the headers do not parse.
-    pub fn parse(raw: &'a [u8]) -> Result<Self, ContentError> {
+    pub fn parse(raw: &'a [u8]) -> Result<Self, PropertiesError> {
         let view = Self { raw };
         if raw.len() < 2 {
-            return Err(ContentError::Truncated { property: "property flags" });
+            return Err(PropertiesError::Truncated { property: "property flags" });
         }
         let mut offset = 2;
         for property in view.flags().iter() {
             let value = value_at(raw, offset, property)
-                .ok_or(ContentError::Truncated { property: property.name() })?;
+                .ok_or(PropertiesError::Truncated { property: property.name() })?;
             offset = value.end;
             if property == Property::Headers {
                 RawEntries::new(&raw[value]).check()?;
@@ -40,7 +40,7 @@ impl<'a> PropertiesView<'a> {
         }
         match raw.len() - offset {
             0 => Ok(view),
-            bytes_left => Err(ContentError::TrailingBytes { bytes_left }),
+            bytes_left => Err(PropertiesError::TrailingBytes { bytes_left }),
         }
     }
 
@@ -221,12 +221,12 @@ mod tests {
             let _ = PropertiesView::from_checked(&raw[..length]).with_reply_to(None);
         }
         let longer = [raw.as_slice(), &[0]].concat();
-        assert_eq!(PropertiesView::parse(&longer), Err(ContentError::TrailingBytes { bytes_left: 1 }));
+        assert_eq!(PropertiesView::parse(&longer), Err(PropertiesError::TrailingBytes { bytes_left: 1 }));
     }
 
     #[test]
     fn damaged_headers_are_an_error() {
         let error = PropertiesView::parse(b"\x20\x00\x00\x00\x00\x03\x01aZ").unwrap_err();
-        assert!(matches!(error, ContentError::Headers(_)), "{error}");
+        assert!(matches!(error, PropertiesError::Headers(_)), "{error}");
     }
 }

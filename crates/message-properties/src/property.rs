@@ -73,7 +73,7 @@ impl Property {
         }
     }
 
-    pub(super) fn layout(self) -> Layout {
+    pub(crate) fn layout(self) -> Layout {
         match self {
             Self::Headers => Layout::Table,
             Self::DeliveryMode | Self::Priority => Layout::Number { length_bytes: 1 },
@@ -82,14 +82,14 @@ impl Property {
         }
     }
 
-    pub(super) fn flag(self) -> u16 {
+    pub(crate) fn flag(self) -> u16 {
         1 << (15 - self as u16)
     }
 }
 
 /// How a property lies on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(crate) enum Layout {
     /// A length of one byte, then the value.
     ShortString,
     /// A size of four bytes, then the entries.
@@ -100,7 +100,7 @@ pub(super) enum Layout {
 
 impl Layout {
     /// How many bytes of length stand before the value, and how many the value has; `None` when `bytes` ends early.
-    pub(super) fn measure(self, bytes: &[u8]) -> Option<(usize, usize)> {
+    pub(crate) fn measure(self, bytes: &[u8]) -> Option<(usize, usize)> {
         let (prefix_bytes, value_bytes) = match self {
             Self::ShortString => (1, usize::from(*bytes.first()?)),
             Self::Table => (4, u32::from_be_bytes(*bytes.first_chunk()?) as usize),
@@ -132,7 +132,7 @@ impl PropertyFlags {
         })
     }
 
-    pub(super) fn with(self, property: Property, is_there: bool) -> Self {
+    pub(crate) fn with(self, property: Property, is_there: bool) -> Self {
         if is_there { Self(self.0 | property.flag()) } else { Self(self.0 & !property.flag()) }
     }
 }
