@@ -181,7 +181,7 @@ impl Connection {
 
     /// The socket is gone, or given up: the broker is told, unless it knows.
     pub fn lost(&mut self, commands: &mut Vec<Command>) {
-        self.detach(commands);
+        self.detach(true, commands);
         self.phase = Phase::Ended;
     }
 
@@ -417,7 +417,7 @@ impl Connection {
     /// must not find its exclusive queues.
     fn leave(&mut self, turn: &mut Turn<'_>) {
         if self.is_attached {
-            self.detach(turn.commands);
+            self.detach(false, turn.commands);
             self.channels.clear();
             self.phase = Phase::Leaving { until: after(turn.now, CLOSE_MS_MAX) };
         } else {
@@ -444,7 +444,8 @@ impl Connection {
 
     /// Closes, and tells the broker.
     pub(crate) fn close_with(&mut self, turn: &mut Turn<'_>, failure: Failure) {
-        self.detach(turn.commands);
+        // A client that is sent away because the server stops has done nothing wrong: its work has not crashed.
+        self.detach(failure.code != ReplyCode::ConnectionForced, turn.commands);
         self.send_close(turn.now, failure, turn.output);
     }
 
@@ -468,9 +469,9 @@ impl Connection {
         }
     }
 
-    fn detach(&mut self, commands: &mut Vec<Command>) {
+    fn detach(&mut self, lost: bool, commands: &mut Vec<Command>) {
         if std::mem::take(&mut self.is_attached) {
-            commands.push(Command::Disconnect { connection: self.id });
+            commands.push(Command::Disconnect { connection: self.id, lost });
         }
     }
 }

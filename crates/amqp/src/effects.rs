@@ -12,6 +12,7 @@ use crate::methods::access::TICKET;
 use crate::phase::Phase;
 use crate::refusal;
 use crate::request::RequestOrigin;
+use crate::task::{delivered_properties, replied_properties};
 
 impl Connection {
     /// Writes an effect of the broker: of a channel, or of the connection when `channel` is `None`.
@@ -114,15 +115,25 @@ fn write(
 ) {
     let number = channel.number();
     match effect {
-        Effect::Deliver { consumer_tag, delivery_tag, redelivered, message: envelope } => {
+        Effect::Deliver { consumer_tag, delivery_tag, redelivered, task, message: envelope } => {
             let delivery = delivery(&consumer_tag, delivery_tag, redelivered, &envelope);
-            hot::deliver(output, number, frame_max, &delivery, content(&envelope));
+            let properties = delivered_properties(&envelope, task.as_deref());
+            let content = Content { properties: &properties, body: envelope.body() };
+            hot::deliver(output, number, frame_max, &delivery, content);
+        }
+        Effect::RepliedAgain { consumer_tag, delivery_tag, reply, message: envelope } => {
+            let (exchange, routing_key) = (&b""[..], reply.address.as_bytes());
+            let (consumer_tag, redelivered) = (&consumer_tag[..], true);
+            let delivery = Delivery { consumer_tag, delivery_tag, redelivered, exchange, routing_key };
+            let properties = replied_properties(&envelope, &reply);
+            let content = Content { properties: &properties, body: envelope.body() };
+            hot::deliver(output, number, frame_max, &delivery, content);
         }
         Effect::Replied { consumer_tag, delivery_tag, envelope } => {
             let delivery = delivery(&consumer_tag, delivery_tag, false, &envelope);
             hot::deliver(output, number, frame_max, &delivery, content(&envelope));
         }
-        Effect::Got { delivery_tag, redelivered, remaining, message: envelope, .. } => {
+        Effect::Got { delivery_tag, redelivered, remaining, task, message: envelope, .. } => {
             let answer = GetAnswer {
                 delivery_tag,
                 redelivered,
@@ -130,7 +141,9 @@ fn write(
                 routing_key: envelope.routing_key(),
                 message_count: count(remaining),
             };
-            hot::get_ok(output, number, frame_max, &answer, content(&envelope));
+            let properties = delivered_properties(&envelope, task.as_deref());
+            let content = Content { properties: &properties, body: envelope.body() };
+            hot::get_ok(output, number, frame_max, &answer, content);
         }
         Effect::Returned { envelope } => {
             let returned = ReturnedMessage {
@@ -151,10 +164,12 @@ fn write(
         Effect::Answered { request, answer } => {
             let request = RequestOrigin::from(request);
             if !request.is_silent {
-                method(answer, request).encode_frame(output, number);
+                if let Some(method) = method(answer, request) {
+                    method.encode_frame(output, number);
+                }
             }
         }
-        Effect::Refused { .. } | Effect::Disconnected => {}
+        Effect::Refused { .. } | Effect::Disconnected | Effect::Task { .. } | Effect::Leased { .. } => {}
     }
 }
 
@@ -172,9 +187,9 @@ fn content(envelope: &Envelope) -> Content<'_> {
     Content { properties: envelope.properties(), body: envelope.body() }
 }
 
-/// The method that gives a positive answer.
-fn method(answer: Answer, request: RequestOrigin) -> Method {
-    match answer {
+/// The method that gives a positive answer; none for what a channel cannot ask.
+fn method(answer: Answer, request: RequestOrigin) -> Option<Method> {
+    Some(match answer {
         Answer::Echoed if request.method == access::Request::SPEC.id => {
             access::RequestOk { ticket: TICKET }.into()
         }
@@ -202,7 +217,14 @@ fn method(answer: Answer, request: RequestOrigin) -> Method {
         Answer::TransactionSelected => tx::SelectOk {}.into(),
         Answer::Committed => tx::CommitOk {}.into(),
         Answer::RolledBack => tx::RollbackOk {}.into(),
-    }
+        Answer::Queue(_)
+        | Answer::Published { .. }
+        | Answer::Enqueued { .. }
+        | Answer::Cancelled(_)
+        | Answer::LeasesGranted { .. }
+        | Answer::LeaseExtended { .. }
+        | Answer::Settled(_) => return None,
+    })
 }
 
 /// A count as wide as the wire has it. Queues may be deeper.

@@ -34,6 +34,7 @@ mod reply_to;
 mod request;
 mod sasl;
 mod settings;
+mod task;
 
 pub use amqp_wire::ReplyCode;
 pub use client::{Capabilities, Client};

@@ -102,6 +102,33 @@ fn code_and_text(refusal: &Refusal, vhost: &ShortString) -> (ReplyCode, String) 
         Refusal::ReplyQueueRead { queue: name } => {
             (NotImplemented, format!("basic.get from {}, which takes direct replies", queue(name)))
         }
+        Refusal::Unroutable { exchange: name, routing_key } => (
+            ReplyCode::NoRoute,
+            format!("no queue takes a message with routing key '{routing_key}' from {}", exchange(name)),
+        ),
+        Refusal::NotATaskQueue { queue: name } => {
+            (PreconditionFailed, format!("{} holds no tasks: declare it with x-task-queue=true", queue(name)))
+        }
+        Refusal::InvalidArgument { queue: name, argument, expected } => {
+            (PreconditionFailed, format!("invalid arg '{argument}' for {}: {expected}", queue(name)))
+        }
+        Refusal::InvalidTaskOption { option, value, expected } => {
+            (PreconditionFailed, format!("invalid {option} '{value}' of a task: {expected}"))
+        }
+        Refusal::QueueFull { queue: name, backlog, limit, .. } => (
+            PreconditionFailed,
+            format!("{} is full: {backlog} unfinished tasks of {limit}; nothing of it is done", queue(name)),
+        ),
+        Refusal::StaleReply => (
+            PreconditionFailed,
+            "the transaction answers a task that is not held any more; nothing of it is done".into(),
+        ),
+        // Asked for over HTTP only.
+        Refusal::NoSuchTask { .. }
+        | Refusal::TaskEnded { .. }
+        | Refusal::LeaseLost { .. }
+        | Refusal::LeaseSettled { .. }
+        | Refusal::KeyReused { .. } => (ReplyCode::InternalError, format!("{refusal:?}")),
         Refusal::FrontEnd { code, text } => {
             (ReplyCode::from_number(*code).unwrap_or(ReplyCode::InternalError), text.clone())
         }

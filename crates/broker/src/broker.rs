@@ -137,8 +137,9 @@ impl Broker {
     /// Takes one command. Its records and effects are appended to `out`.
     pub fn handle(&mut self, now: Timestamp, command: Command, out: &mut Output) -> Handled {
         match command {
-            Command::Connect { connection } => self.connect(connection),
-            Command::Disconnect { connection } => self.disconnect(connection, out),
+            Command::Connect { connection, user } => self.connect(connection, user),
+            Command::Disconnect { connection, lost } => self.disconnect(now, connection, lost, out),
+            Command::Tick | Command::Standalone { .. } => {}
             Command::Sent { connection, bytes } => self.sent(connection, bytes),
             Command::Session { session, request, operation } => {
                 self.handle_session(Request { now, session, tag: request }, operation, out);

@@ -2,6 +2,7 @@
 
 use field_table::{ShortString, Table};
 
+use crate::standalone::Standalone;
 use crate::{ConnectionId, Envelope, Refusal, RequestTag, SessionId};
 
 /// One thing that happened.
@@ -11,13 +12,19 @@ pub enum Command {
     Connect {
         /// The new connection.
         connection: ConnectionId,
+        /// Who it is: scope of the idempotency keys of its publishes.
+        user: ShortString,
     },
     /// A connection ended, in peace or not: its sessions close as by [`Operation::CloseSession`], without
     /// answers, and its exclusive queues are deleted. Answered by [`crate::Effect::Disconnected`].
     Disconnect {
         /// The connection that is gone.
         connection: ConnectionId,
+        /// It broke, and was not closed: the tasks that its consumers were working on have crashed.
+        lost: bool,
     },
+    /// Time has come for something that waits for it: see [`crate::Broker::next_deadline`].
+    Tick,
     /// Bytes of deliveries have left for the client: its delivery window opens again by as much.
     Sent {
         /// The connection that sent them.
@@ -33,6 +40,16 @@ pub enum Command {
         request: RequestTag,
         /// What to do.
         operation: Operation,
+    },
+    /// A request that belongs to no session.
+    Standalone {
+        /// Whose it is, and where the answer goes: answers of one lane come in order. Lanes need no opening; they are
+        /// not the connection's sessions, and a connection has either the one or the other.
+        lane: SessionId,
+        /// What the front end wants back with the answer.
+        request: RequestTag,
+        /// What is asked.
+        operation: Standalone,
     },
 }
 

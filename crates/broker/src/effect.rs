@@ -2,7 +2,8 @@
 
 use field_table::ShortString;
 
-use crate::{ConnectionId, Envelope, Lsn, Place, Refusal, RequestTag, SessionId};
+use crate::task::{Grant, QueueReport, Settlement, TaskDelivery, TaskView};
+use crate::{ConnectionId, Envelope, Lsn, Place, Refusal, RequestTag, SessionId, Timestamp};
 
 /// Where an effect goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +53,8 @@ pub enum Effect<M = StoredMessage> {
         delivery_tag: u64,
         /// It was, or may have been, delivered before.
         redelivered: bool,
+        /// For a task: what its worker is told beside the message.
+        task: Option<Box<TaskDelivery>>,
         /// The message.
         message: M,
     },
@@ -65,6 +68,8 @@ pub enum Effect<M = StoredMessage> {
         redelivered: bool,
         /// Ready messages left in the queue.
         remaining: u64,
+        /// For a task: what its worker is told beside the message.
+        task: Option<Box<TaskDelivery>>,
         /// The message.
         message: M,
     },
@@ -76,6 +81,35 @@ pub enum Effect<M = StoredMessage> {
         delivery_tag: u64,
         /// The reply, with the full reply address as its routing key.
         envelope: Envelope,
+    },
+    /// A reply that was stored before: a task's result for a caller that came back. Else as `Replied`.
+    RepliedAgain {
+        /// The reply consumer.
+        consumer_tag: ShortString,
+        /// Counts as any delivery's tag does; there is nothing to settle.
+        delivery_tag: u64,
+        /// The address that was asked for, and the request that is answered.
+        reply: Box<ReplyHead>,
+        /// The stored reply.
+        message: M,
+    },
+    /// A task, as a `Watch` asked for it.
+    Task {
+        /// The tag of the request.
+        request: RequestTag,
+        /// The task.
+        view: Box<TaskView>,
+        /// Its result, if it was asked for and there is one.
+        result: Option<M>,
+    },
+    /// A task for a worker that asked for leases.
+    Leased {
+        /// The tag of the request.
+        request: RequestTag,
+        /// The task and the worker's hold on it.
+        grant: Box<Grant>,
+        /// The task's message.
+        message: M,
     },
     /// Publishes are safe: all of the session's from after the last confirm or rejection up to this one.
     Confirmed {
@@ -110,8 +144,17 @@ pub struct StoredMessage {
     pub stored_bytes: u32,
 }
 
-/// A positive answer.
+/// Where a reply goes and what it answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplyHead {
+    /// The address, which stands in place of the reply's routing key.
+    pub address: ShortString,
+    /// The request's correlation id, if it had one.
+    pub correlation_id: Option<ShortString>,
+}
+
+/// A positive answer.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// To `OpenSession`.
     SessionOpened,
@@ -174,13 +217,47 @@ pub enum Answer {
     Committed,
     /// To `Rollback`.
     RolledBack,
+    /// To `DescribeQueue`.
+    Queue(Box<QueueReport>),
+    /// To a `Publish` that stands alone.
+    Published {
+        /// Queues that took the message.
+        queues: u64,
+    },
+    /// To `Enqueue`.
+    Enqueued {
+        /// The tasks, in the order of the request; as they are now, if the request was a repeated one.
+        tasks: Vec<TaskView>,
+        /// The request was a repeated one, and nothing was added.
+        replayed: bool,
+    },
+    /// To `Cancel`.
+    Cancelled(Box<TaskView>),
+    /// To `Lease`, behind the tasks.
+    LeasesGranted {
+        /// How many.
+        count: u32,
+    },
+    /// To `Extend`.
+    LeaseExtended {
+        /// When the hold ends if it is not extended again.
+        expires_at: Timestamp,
+        /// The task was cancelled: the work is in vain.
+        cancelled: bool,
+    },
+    /// To `Complete`, `Fail` and `Release`.
+    Settled(Box<Settlement>),
 }
 
 impl<M> Effect<M> {
     /// The message named by the effect, if any.
     pub fn message(&self) -> Option<&M> {
         match self {
-            Self::Deliver { message, .. } | Self::Got { message, .. } => Some(message),
+            Self::Deliver { message, .. }
+            | Self::Got { message, .. }
+            | Self::RepliedAgain { message, .. }
+            | Self::Leased { message, .. } => Some(message),
+            Self::Task { result, .. } => result.as_ref(),
             _ => None,
         }
     }
@@ -188,11 +265,18 @@ impl<M> Effect<M> {
     /// The same effect with its message named in another way. `map` is called at most once.
     pub fn map_message<N>(self, map: impl FnOnce(M) -> N) -> Effect<N> {
         match self {
-            Self::Deliver { consumer_tag, delivery_tag, redelivered, message } => {
-                Effect::Deliver { consumer_tag, delivery_tag, redelivered, message: map(message) }
+            Self::Deliver { consumer_tag, delivery_tag, redelivered, task, message } => {
+                Effect::Deliver { consumer_tag, delivery_tag, redelivered, task, message: map(message) }
             }
-            Self::Got { request, delivery_tag, redelivered, remaining, message } => {
-                Effect::Got { request, delivery_tag, redelivered, remaining, message: map(message) }
+            Self::Got { request, delivery_tag, redelivered, remaining, task, message } => {
+                Effect::Got { request, delivery_tag, redelivered, remaining, task, message: map(message) }
+            }
+            Self::RepliedAgain { consumer_tag, delivery_tag, reply, message } => {
+                Effect::RepliedAgain { consumer_tag, delivery_tag, reply, message: map(message) }
+            }
+            Self::Task { request, view, result } => Effect::Task { request, view, result: result.map(map) },
+            Self::Leased { request, grant, message } => {
+                Effect::Leased { request, grant, message: map(message) }
             }
             Self::Answered { request, answer } => Effect::Answered { request, answer },
             Self::Refused { request, refusal } => Effect::Refused { request, refusal },

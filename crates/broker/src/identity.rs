@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// One client connection, numbered by the shell; never reused within a boot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
 
 /// One ordered conversation on a connection: what AMQP calls a channel.

@@ -27,6 +27,8 @@ mod reply_to;
 mod routing;
 mod seal;
 mod session;
+mod standalone;
+mod task;
 mod transaction;
 mod unacked;
 mod varint;
@@ -35,7 +37,7 @@ mod view;
 pub use broker::{Broker, Handled, Settings, Want};
 pub use command::{Binding, Command, Consume, DeclareExchange, DeclareQueue, Operation, Outcome, Publish};
 pub use counts::{Counters, Totals};
-pub use effect::{Addressed, Answer, Effect, Recipient, StoredMessage};
+pub use effect::{Addressed, Answer, Effect, Recipient, ReplyHead, StoredMessage};
 pub use envelope::{BrokenEnvelope, Envelope};
 pub use identity::{ConnectionId, QueueNumber, RequestTag, SessionId, Timestamp};
 pub use number_map::NumberMap;
@@ -48,4 +50,8 @@ pub use record::{
 pub use refusal::{Described, Refusal, Resource};
 pub use reply_to::{REPLY_QUEUE, is_reply_address};
 pub use seal::{BrokenRow, Sealed};
+pub use standalone::{Complete, Enqueue, Fail, IdempotencyKey, Lease, Standalone, Until};
+pub use task::{
+    BrokenId, Grant, LeaseId, QueueReport, Settlement, TaskDelivery, TaskId, TaskState, TaskView,
+};
 pub use view::{DurableView, MessageView, QueueView};

@@ -4,6 +4,8 @@ use std::fmt;
 
 use field_table::{ShortString, Value};
 
+use crate::task::{TaskId, TaskState};
+
 /// Something with a name that an operation was about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resource {
@@ -117,6 +119,82 @@ pub enum Refusal {
         /// Its name.
         queue: ShortString,
     },
+    /// No queue took a message that has to reach one.
+    Unroutable {
+        /// The exchange that it was published to.
+        exchange: ShortString,
+        /// The key.
+        routing_key: ShortString,
+    },
+    /// The queue's messages are no tasks.
+    NotATaskQueue {
+        /// The queue.
+        queue: ShortString,
+    },
+    /// An argument of a queue has a value that it cannot have.
+    InvalidArgument {
+        /// The queue.
+        queue: ShortString,
+        /// The argument.
+        argument: ShortString,
+        /// What it has to be.
+        expected: &'static str,
+    },
+    /// An option of a task has a value that it cannot have.
+    InvalidTaskOption {
+        /// The property or header.
+        option: &'static str,
+        /// What it says.
+        value: String,
+        /// What it has to be.
+        expected: &'static str,
+    },
+    /// The queue holds as many unfinished tasks as it may.
+    QueueFull {
+        /// The queue.
+        queue: ShortString,
+        /// Unfinished tasks.
+        backlog: u64,
+        /// How many it may hold.
+        limit: u64,
+        /// About how long until there is room, in milliseconds; none when nothing was done lately.
+        retry_after_ms: Option<u64>,
+    },
+    /// There is no such task, or no longer.
+    NoSuchTask {
+        /// The task that was asked for.
+        task: TaskId,
+    },
+    /// The task has ended already.
+    TaskEnded {
+        /// The task.
+        task: TaskId,
+        /// How.
+        state: TaskState,
+    },
+    /// The lease is not, or no longer, a hold on a task: nothing was stored or published.
+    LeaseLost {
+        /// The task, if it is known.
+        task: Option<TaskId>,
+        /// Its state and the epoch of its last delivery, if it is known.
+        now: Option<(TaskState, u64)>,
+    },
+    /// The lease was settled already, in another way.
+    LeaseSettled {
+        /// The task.
+        task: TaskId,
+        /// Where the first settlement has brought it.
+        state: TaskState,
+    },
+    /// The idempotency key stands for another request.
+    KeyReused {
+        /// The key.
+        key: ShortString,
+        /// The task of the first request.
+        task: TaskId,
+    },
+    /// A transaction answers a delivery that it does not hold any more; nothing of it is done.
+    StaleReply,
     /// The front end's own refusal, passed through in its place.
     FrontEnd {
         /// The code.

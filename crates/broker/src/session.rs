@@ -13,6 +13,8 @@ use crate::{ConnectionId, QueueNumber, SessionId};
 /// A client's connection.
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
+    /// Who it is.
+    pub(crate) user: ShortString,
     pub(crate) sessions: BTreeMap<u16, Session>,
     /// Queues that go with the connection.
     pub(crate) exclusive_queues: BTreeSet<QueueNumber>,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use broker::{
     Addressed, Broker, Command, ConnectionId, Handled, Home, Lsn, NumberMap, Output, Timestamp, Volatile,
 };
+use field_table::ShortString;
 use journal::{Help, State, Writer};
 
 use crate::bodies::Bodies;
@@ -88,9 +89,15 @@ impl Engine {
     }
 
     /// Takes a connection in. Its effects go to `outlet` until it is answered [`broker::Effect::Disconnected`].
-    pub fn connect(&mut self, now: Timestamp, connection: ConnectionId, outlet: Arc<dyn Outlet>) {
+    pub fn connect(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionId,
+        user: ShortString,
+        outlet: Arc<dyn Outlet>,
+    ) {
         self.links.insert(connection, Link::new(outlet));
-        self.submit(now, &mut vec![Command::Connect { connection }]);
+        self.submit(now, &mut vec![Command::Connect { connection, user }]);
     }
 
     /// Takes a batch of commands, all of one connection, in order.
@@ -209,7 +216,7 @@ impl Engine {
 
     fn submit_failed(&mut self, commands: &mut Vec<Command>) {
         for command in commands.drain(..) {
-            if let Command::Disconnect { connection } = command
+            if let Command::Disconnect { connection, .. } = command
                 && let Some(mut link) = self.links.swap_remove(&connection)
             {
                 link.stage(None, broker::Effect::Disconnected);
@@ -298,10 +305,12 @@ impl std::fmt::Debug for Engine {
 
 fn connection_of(command: &Command) -> ConnectionId {
     match command {
-        Command::Connect { connection }
-        | Command::Disconnect { connection }
+        Command::Connect { connection, .. }
+        | Command::Disconnect { connection, .. }
         | Command::Sent { connection, .. } => *connection,
         Command::Session { session, .. } => session.connection,
+        Command::Standalone { lane, .. } => lane.connection,
+        Command::Tick => ConnectionId::default(),
     }
 }
 

@@ -1,19 +1,27 @@
 //! Connections come, go, and take what was sent to them.
 
+use field_table::ShortString;
+
 use crate::broker::{Broker, Resume};
 use crate::effect::{Effect, Recipient};
 use crate::output::Output;
 use crate::session::Connection;
-use crate::{ConnectionId, SessionId};
+use crate::{ConnectionId, SessionId, Timestamp};
 
 impl Broker {
-    pub(crate) fn connect(&mut self, connection: ConnectionId) {
-        let before = self.connections.insert(connection, Connection::default());
+    pub(crate) fn connect(&mut self, connection: ConnectionId, user: ShortString) {
+        let before = self.connections.insert(connection, Connection { user, ..Connection::default() });
         debug_assert!(before.is_none(), "connection numbers are never reused");
         self.counters.connections_opened += 1;
     }
 
-    pub(crate) fn disconnect(&mut self, connection: ConnectionId, out: &mut Output) {
+    pub(crate) fn disconnect(
+        &mut self,
+        _now: Timestamp,
+        connection: ConnectionId,
+        _lost: bool,
+        out: &mut Output,
+    ) {
         let Some(state) = self.connections.get(&connection) else { return };
         let sessions: Vec<u16> = state.sessions.keys().copied().collect();
         for channel in sessions {

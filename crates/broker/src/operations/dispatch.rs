@@ -139,6 +139,7 @@ fn deliver(
         consumer_tag: consumer.tag.clone(),
         delivery_tag: tag,
         redelivered: offered.redelivered,
+        task: None,
         message,
     };
     out.effect(Recipient::Session(consumer.session), message.place.durable_at(), effect);

@@ -49,6 +49,7 @@ impl Broker {
             delivery_tag,
             redelivered: offered.redelivered,
             remaining: queue.strand.ready().messages,
+            task: None,
             message,
         };
         self.counters.delivered(offered.redelivered);
