@@ -226,8 +226,8 @@ impl<'node> Connection<'node> {
             return Err(OpenRefusal::NotFound);
         };
         let mailbox: Arc<Mailbox> = Arc::clone(&self.mailbox);
-        let name = field_table::ShortString::from_text_cut(user);
-        vhost.with(|engine, now| engine.connect(now, self.id, name, mailbox));
+        let login = field_table::ShortString::from_text_cut(user);
+        vhost.with(|engine, now| engine.connect(now, self.id, login, mailbox));
         self.vhost = Some(Arc::clone(vhost));
         tracing::info!(connection = %self.id, peer = %self.peer, user, vhost = %name, "client logged in");
         Ok(())
