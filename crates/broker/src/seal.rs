@@ -197,7 +197,7 @@ impl Sealed {
         }
         for task in &self.tasks {
             emit(TASKS, &mut |key, value| {
-                key.put_u128(task.id.0);
+                key.put_slice(&task.id.to_bytes());
                 value.put_slice(&task.row);
             });
         }

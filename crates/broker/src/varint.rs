@@ -85,9 +85,9 @@ impl Cursor {
         u32::try_from(self.varint()?).ok()
     }
 
-    /// Sixteen bytes, big-endian.
-    pub(crate) fn u128(&mut self) -> Option<u128> {
-        Some(u128::from_be_bytes(self.take(16)?.as_ref().try_into().ok()?))
+    /// The next `N` bytes.
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.as_ref().try_into().ok()
     }
 
     /// The next `length` bytes, sharing the buffer.

@@ -1,7 +1,7 @@
 //! Records of tasks become state: the half that live and recovery share.
 
+use super::life::{End, Holder, LastSettlement, Phase, Run, Task};
 use super::record::{SettledBy, TaskAccepted, TaskEnded, TaskLeased, TaskReturned};
-use super::task::{End, Holder, LastSettlement, Phase, Run, Task};
 use super::{Settlement, TaskId, TaskState};
 use crate::broker::{Broker, Resume};
 use crate::session::session_mut;

@@ -7,17 +7,19 @@
 mod apply;
 pub(crate) mod back_off;
 mod id;
+mod life;
 mod options;
 mod random;
 mod record;
 mod reply;
 mod row;
-mod task;
 mod task_queue;
 mod tasks;
 mod view;
 
 pub use id::{BrokenId, LeaseId, TaskId};
+pub use life::SettlementKind;
+pub(crate) use life::{Holder, Phase, Run, Task, Watcher};
 pub(crate) use options::TaskOptions;
 pub(crate) use random::RandomStream;
 pub use random::Seed;
@@ -25,8 +27,6 @@ pub use record::{SettledBy, TaskAccepted, TaskEnded, TaskKey, TaskLeased, TaskRe
 pub(crate) use record::{read_ids, write_ids, write_result};
 pub(crate) use reply::{ReplyOutcome, Retry};
 pub(crate) use row::SealedTask;
-pub use task::SettlementKind;
-pub(crate) use task::{Holder, Phase, Run, Task, Watcher};
 pub(crate) use task_queue::{Pull, TASK_QUEUE, TaskQueue};
 pub(crate) use tasks::{Relay, Tasks};
 pub use view::{Grant, QueueReport, Settlement, TaskDelivery, TaskState, TaskView};

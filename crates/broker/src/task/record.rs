@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 use field_table::ShortString;
 
-use super::task::SettlementKind;
+use super::life::SettlementKind;
 use super::{LeaseId, TaskId, TaskState};
 use crate::effect::ReplyHead;
 use crate::varint::{self, Cursor};
@@ -135,7 +135,7 @@ impl TaskAccepted {
     const HAS_KEY: u8 = 4;
 
     pub(crate) fn write(&self, out: &mut impl BufMut) {
-        out.put_u128(self.id.0);
+        out.put_slice(&self.id.to_bytes());
         varint::write(out, self.queue.0);
         varint::write(out, self.sequence);
         varint::write(out, self.time.0);
@@ -162,7 +162,8 @@ impl TaskAccepted {
     }
 
     pub(crate) fn read(cursor: &mut Cursor) -> Option<Self> {
-        let (id, queue, sequence) = (TaskId(cursor.u128()?), QueueNumber(cursor.varint()?), cursor.varint()?);
+        let (id, queue, sequence) =
+            (TaskId::from_bytes(cursor.array()?), QueueNumber(cursor.varint()?), cursor.varint()?);
         let (time, name) = (Timestamp(cursor.varint()?), cursor.name()?);
         let mut time_or_none = || Some(cursor.optional()?.map(Timestamp));
         let (due_at, start_before, deadline) = (time_or_none()?, time_or_none()?, time_or_none()?);
@@ -206,7 +207,7 @@ impl TaskKey {
 
     fn read(cursor: &mut Cursor) -> Option<Self> {
         let (user, key) = (cursor.name()?, cursor.name()?);
-        let fingerprint = cursor.take(32)?.as_ref().try_into().ok()?;
+        let fingerprint = cursor.array()?;
         let until = Timestamp(cursor.varint()?);
         Some(Self { user, key, fingerprint, until, tasks: read_ids(cursor)? })
     }
@@ -214,8 +215,8 @@ impl TaskKey {
 
 impl TaskLeased {
     pub(crate) fn write(&self, out: &mut impl BufMut) {
-        out.put_u128(self.task.0);
-        out.put_u128(self.lease.0);
+        out.put_slice(&self.task.to_bytes());
+        out.put_slice(&self.lease.to_bytes());
         varint::write(out, self.epoch);
         varint::write(out, self.time.0);
         varint::write(out, self.lease_ms);
@@ -224,8 +225,8 @@ impl TaskLeased {
 
     pub(crate) fn read(cursor: &mut Cursor) -> Option<Self> {
         Some(Self {
-            task: TaskId(cursor.u128()?),
-            lease: LeaseId(cursor.u128()?),
+            task: TaskId::from_bytes(cursor.array()?),
+            lease: LeaseId::from_bytes(cursor.array()?),
             epoch: cursor.varint()?,
             time: Timestamp(cursor.varint()?),
             lease_ms: cursor.varint()?,
@@ -236,7 +237,7 @@ impl TaskLeased {
 
 impl TaskReturned {
     pub(crate) fn write(&self, out: &mut impl BufMut) {
-        out.put_u128(self.task.0);
+        out.put_slice(&self.task.to_bytes());
         for count in [self.attempts, self.crashes, self.releases] {
             varint::write(out, u64::from(count));
         }
@@ -246,7 +247,7 @@ impl TaskReturned {
 
     pub(crate) fn read(cursor: &mut Cursor) -> Option<Self> {
         Some(Self {
-            task: TaskId(cursor.u128()?),
+            task: TaskId::from_bytes(cursor.array()?),
             attempts: cursor.u32()?,
             crashes: cursor.u32()?,
             releases: cursor.u32()?,
@@ -259,7 +260,7 @@ impl TaskReturned {
 impl TaskEnded {
     /// Appends all but the result, which the caller writes behind it: see [`write_result`].
     pub(crate) fn write_head(&self, out: &mut impl BufMut) {
-        out.put_u128(self.task.0);
+        out.put_slice(&self.task.to_bytes());
         out.put_u8(state_number(self.state));
         varint::write(out, self.time.0);
         varint::write(out, u64::from(self.attempts));
@@ -268,12 +269,12 @@ impl TaskEnded {
         varint::write(out, u64::from(self.status));
         varint::write(out, self.kept_until.0);
         SettledBy::write(self.settled, out);
-        write_ids(out, self.published.iter().map(|id| id.unwrap_or(TaskId(0))));
+        write_ids(out, self.published.iter().map(|id| id.unwrap_or(TaskId::NONE)));
     }
 
     fn read_head(cursor: &mut Cursor) -> Option<Self> {
         Some(Self {
-            task: TaskId(cursor.u128()?),
+            task: TaskId::from_bytes(cursor.array()?),
             state: state_of_number(cursor.u8()?)?,
             time: Timestamp(cursor.varint()?),
             attempts: cursor.u32()?,
@@ -282,7 +283,10 @@ impl TaskEnded {
             status: u16::try_from(cursor.varint()?).ok()?,
             kept_until: Timestamp(cursor.varint()?),
             settled: SettledBy::read(cursor)?,
-            published: read_ids(cursor)?.into_iter().map(|id| Some(id).filter(|id| id.0 != 0)).collect(),
+            published: read_ids(cursor)?
+                .into_iter()
+                .map(|id| Some(id).filter(|id| *id != TaskId::NONE))
+                .collect(),
             result: None,
         })
     }
@@ -332,7 +336,7 @@ impl SettledBy {
             SettlementKind::Fail => 2,
             SettlementKind::Release => 3,
         });
-        out.put_u128(lease.0);
+        out.put_slice(&lease.to_bytes());
     }
 
     fn read(cursor: &mut Cursor) -> Option<Option<Self>> {
@@ -343,7 +347,7 @@ impl SettledBy {
             3 => SettlementKind::Release,
             _ => return None,
         };
-        Some(Some(Self { lease: LeaseId(cursor.u128()?), kind }))
+        Some(Some(Self { lease: LeaseId::from_bytes(cursor.array()?), kind }))
     }
 }
 
@@ -359,11 +363,11 @@ pub(crate) fn write_result(entry: &mut BytesMut, result: Option<&Envelope>) -> O
 
 pub(crate) fn write_ids(out: &mut impl BufMut, ids: impl ExactSizeIterator<Item = TaskId>) {
     varint::write(out, ids.len() as u64);
-    ids.for_each(|id| out.put_u128(id.0));
+    ids.for_each(|id| out.put_slice(&id.to_bytes()));
 }
 
 pub(crate) fn read_ids(cursor: &mut Cursor) -> Option<Vec<TaskId>> {
-    cursor.list(|cursor| Some(TaskId(cursor.u128()?)))
+    cursor.list(|cursor| Some(TaskId::from_bytes(cursor.array()?)))
 }
 
 fn state_number(state: TaskState) -> u8 {

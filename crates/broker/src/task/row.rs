@@ -7,8 +7,8 @@
 use bytes::BufMut;
 
 use super::TaskId;
+use super::life::{Holder, Phase, Task};
 use super::record::{SettledBy, TaskAccepted, TaskEnded, TaskLeased, TaskReturned};
-use super::task::{Holder, Phase, Task};
 use crate::broker::Broker;
 use crate::varint::Cursor;
 use crate::{Lsn, Timestamp};

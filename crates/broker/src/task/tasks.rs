@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use field_table::ShortString;
 
+use super::life::{Phase, Task};
 use super::random::RandomStream;
-use super::task::{Phase, Task};
 use super::{LeaseId, TaskId};
 use crate::effect::ReplyHead;
 use crate::{QueueNumber, Timestamp};

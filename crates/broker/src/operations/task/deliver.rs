@@ -69,7 +69,7 @@ impl Broker {
     pub(crate) fn next_hold(&mut self, id: TaskId) -> Option<(u64, LeaseId)> {
         let first_epoch = (self.boot << Task::BOOT_BITS) + 1;
         let epoch = (self.tasks.get(id)?.epoch + 1).max(first_epoch);
-        Some((epoch, LeaseId(self.tasks.random.draw())))
+        Some((epoch, LeaseId::from_bytes(self.tasks.random.draw().to_be_bytes())))
     }
 
     fn begin_run(&mut self, id: TaskId, holder: Holder) -> Option<TaskDelivery> {
