@@ -27,6 +27,8 @@ pub(super) struct Assignment {
     pub(super) connections: u64,
     /// How many calls wait on each connection at once; 1 for HTTP/1.1.
     pub(super) streams: u64,
+    /// How many of them are being opened at once.
+    pub(super) opening_max: u64,
     /// How long the server shall let a call wait, in seconds.
     pub(super) wait_s: u32,
 }
@@ -39,17 +41,13 @@ pub(super) struct Callers {
     _tasks: JoinSet<()>,
 }
 
-/// Connections that are being opened at once. Fewer than the server's listener lets wait, so that none has to try
-/// again.
-const OPENING_MAX: usize = 64;
-
 impl Callers {
     /// Starts opening the connections.
     pub(super) fn start(assignment: Assignment) -> Self {
         let (call, told_to_call) = watch::channel(false);
         let board = Arc::new(Board::new(&assignment));
         let assignment = Arc::new(assignment);
-        let places = Arc::new(Semaphore::new(OPENING_MAX));
+        let places = Arc::new(Semaphore::new(assignment.opening_max as usize));
         let mut tasks = JoinSet::new();
         for index in 0..assignment.connections {
             let caller = Caller {
@@ -307,6 +305,7 @@ mod tests {
             first_connection: 40,
             connections: CONNECTIONS,
             streams,
+            opening_max: 8,
             wait_s: 60,
         })
     }

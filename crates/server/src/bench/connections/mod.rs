@@ -39,6 +39,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::{ClientError, Url};
 use crate::randomness::random;
+use crate::signals::StopSignals;
 
 pub(crate) use client_process::run as run_client_process;
 pub(crate) use plan::PlanError;
@@ -110,7 +111,7 @@ pub(crate) enum BenchError {
     #[error(transparent)]
     Amqp(#[from] ClientError),
     /// The operating system refused something.
-    #[error("{doing}: {source}")]
+    #[error("{doing} failed")]
     System {
         /// What was tried.
         doing: &'static str,
@@ -123,9 +124,25 @@ pub(crate) enum BenchError {
         /// Its log.
         log: String,
     },
+    /// There is no such process, or it may not be looked at.
+    #[error(
+        "cannot look at the server's process {process_id} (--pid): {problem}; it has to run on this machine"
+    )]
+    NoProcess {
+        /// Its id.
+        process_id: u32,
+        /// Why not.
+        problem: io::Error,
+    },
     /// A client process ended by itself.
     #[error("a client process ended by itself; what it said stands above")]
     ClientEnded,
+    /// A signal came.
+    #[error("ended by {signal}")]
+    Stopped {
+        /// Its name.
+        signal: &'static str,
+    },
     /// Not all connections came to be.
     #[error("{opened} of {asked} connections could be opened; the first that failed: {example}")]
     NotOpened {
@@ -167,11 +184,12 @@ impl Protocol {
     }
 }
 
-/// Measures. Takes as long as the machine needs, mostly below a minute.
+/// Measures. Takes as long as the machine needs, mostly below a minute. A signal ends it in order: the processes that
+/// were started, their folder and the task queue are gone afterwards.
 ///
 /// # Errors
 /// When the measurement could not be made. Wrong and missing answers are no error but part of the report.
-pub(crate) async fn measure(options: &Options) -> Result<Report, BenchError> {
+pub(crate) async fn measure(options: &Options, signals: &mut StopSignals) -> Result<Report, BenchError> {
     let mut progress = Progress::start();
     let capacity = Capacity::of(options.target.as_ref())?;
     let plan = Plan::new(options, &capacity)?;
@@ -181,20 +199,28 @@ pub(crate) async fn measure(options: &Options) -> Result<Report, BenchError> {
     let mut report = Report::new(&capacity);
     for load in plan.loads {
         let run = random();
+        let round = |target| Round { options, load, run, target, capacity: &capacity };
         // Memory that one round has freed would hide what the next one takes: each has a fresh server.
-        let round = match &options.target {
-            Some(target) => {
-                Round { options, load, run, target, capacity: &capacity }.measure(&mut progress).await?
-            }
+        let measured = match &options.target {
+            Some(target) => round(target).measure(&mut progress, signals).await?,
             None => {
                 progress.phase("starting a server on a temporary data directory");
-                let server = OwnServer::start(&options.binary, options.wait_s).await?;
-                let target = server.target();
-                Round { options, load, run, target, capacity: &capacity }.measure(&mut progress).await?
+                let starting = OwnServer::start(&options.binary, options.wait_s);
+                let server = unless_stopped(signals, starting).await?;
+                round(server.target()).measure(&mut progress, signals).await?
             }
         };
-        report.rounds.push(round);
+        report.rounds.push(measured);
     }
-    progress.end();
     Ok(report)
+}
+
+async fn unless_stopped<T>(
+    signals: &mut StopSignals,
+    work: impl Future<Output = Result<T, BenchError>>,
+) -> Result<T, BenchError> {
+    tokio::select! {
+        outcome = work => outcome,
+        signal = signals.next() => Err(BenchError::Stopped { signal }),
+    }
 }

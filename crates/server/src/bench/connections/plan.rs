@@ -5,7 +5,7 @@ use std::fs;
 use rustix::process::{Resource, getrlimit};
 
 use super::door::Door;
-use super::{Options, Protocol, Target};
+use super::{BenchError, Options, Protocol, Target};
 
 /// What limits the connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,14 +63,14 @@ const CORES_PER_CLIENT: u64 = 4;
 
 impl Capacity {
     /// The limits of this machine for this server, or for one of one's own.
-    pub(super) fn of(target: Option<&Target>) -> Result<Self, super::BenchError> {
+    pub(super) fn of(target: Option<&Target>) -> Result<Self, BenchError> {
         // Every process of this program raises its soft limit to the hard one, which it inherits.
         let own = getrlimit(Resource::Nofile).maximum;
         let (server_descriptors_max, open, ports_max) = match target {
             None => (own, 0, Door::connections_max_to(std::net::Ipv4Addr::LOCALHOST.into())),
             Some(Target { process_id, http, .. }) => {
                 let limits = fs::read_to_string(format!("/proc/{process_id}/limits"))
-                    .map_err(super::BenchError::system("reading the limits of the server's process"))?;
+                    .map_err(|problem| BenchError::NoProcess { process_id: *process_id, problem })?;
                 // Without the right to look it is assumed to be idle.
                 let open = fs::read_dir(format!("/proc/{process_id}/fd")).map_or(0, Iterator::count);
                 (open_files(&limits), open as u64, Door::connections_max_to(http.ip()))
@@ -110,11 +110,9 @@ impl Capacity {
             ),
             _ => (
                 self.ports_max,
-                format!(
-                    "so many ports are used for connections from one address to {}; let the server listen on \
-                     127.0.0.1, which is reached from many addresses",
-                    "the server's"
-                ),
+                "there are no more ports for connections from one address to the server's. Let it listen on 127.0.0.1, \
+                 which is reached from many addresses"
+                    .to_owned(),
             ),
         }
     }
@@ -156,7 +154,7 @@ impl Plan {
         if asked.is_some() {
             return Err(error);
         }
-        self.notices.push(error.to_string());
+        self.notices.push(format!("{error}. Going on with {fit}."));
         Ok(fit)
     }
 }

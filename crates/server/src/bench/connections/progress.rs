@@ -48,11 +48,6 @@ impl Progress {
         }
     }
 
-    /// Leaves an empty line to the result.
-    pub(super) fn end(&mut self) {
-        self.clear();
-    }
-
     fn write(&self, count: &str) {
         let seconds = self.started.elapsed().as_secs_f64();
         let mut out = std::io::stderr().lock();
@@ -67,7 +62,7 @@ impl Progress {
     }
 }
 
-/// An error's text begins on a line of its own.
+/// The result, or an error's text, begins on a line of its own.
 impl Drop for Progress {
     fn drop(&mut self) {
         self.clear();

@@ -82,8 +82,12 @@ impl RoundReport {
         difference(self.memory.with_connections, self.memory.with_calls) / self.load.calls() as f64
     }
 
-    fn calls_per_s(&self, duration: Duration) -> f64 {
-        self.load.calls() as f64 / duration.as_secs_f64().max(f64::EPSILON)
+    fn parked_per_s(&self) -> f64 {
+        self.load.calls() as f64 / self.parking.as_secs_f64().max(f64::EPSILON)
+    }
+
+    fn answered_per_s(&self) -> f64 {
+        self.tally.correct as f64 / self.answering.as_secs_f64().max(f64::EPSILON)
     }
 
     fn problem(&self) -> Option<String> {
@@ -92,13 +96,7 @@ impl RoundReport {
         if self.tally.failed() + missing == 0 {
             return None;
         }
-        let mut text = format!(
-            "{} of {} calls over {}:",
-            self.tally.failed() + missing,
-            self.load.calls(),
-            self.load.protocol.name()
-        );
-        for (count, what) in [
+        let counts = [
             (*wrong, "got an answer that is not theirs"),
             (
                 *late,
@@ -107,11 +105,11 @@ impl RoundReport {
             (*refused, "were refused"),
             (*broken, "lost their connection"),
             (missing, "got no answer at all"),
-        ] {
-            if count > 0 {
-                text.push_str(&format!(" {count} {what};"));
-            }
-        }
+        ];
+        let told = counts.iter().filter(|(count, _)| *count > 0);
+        let told: Vec<String> = told.map(|(count, what)| format!("{count} {what}")).collect();
+        let mut text =
+            format!("of {} calls over {}, {}", self.load.calls(), self.load.protocol.name(), told.join(", "));
         for example in examples {
             text.push_str(&format!("\n  {example}"));
         }
@@ -131,12 +129,13 @@ impl RoundReport {
                 "with_calls": memory.with_calls,
                 "after_answers": memory.after_answers,
                 "after_close": memory.after_close,
-                "per_connection": self.bytes_per_connection().round(),
-                "per_parked_call": self.bytes_per_call().round(),
+                "per_connection": self.bytes_per_connection().round() as i64,
+                "per_parked_call": self.bytes_per_call().round() as i64,
             },
             "parking_s": self.parking.as_secs_f64(),
+            "parked_per_s": self.parked_per_s().round() as u64,
             "answering_s": self.answering.as_secs_f64(),
-            "answered_per_s": self.calls_per_s(self.answering).round(),
+            "answered_per_s": self.answered_per_s().round() as u64,
             "published_by_workers": self.answered_by_workers,
             "correct": tally.correct,
             "wrong": tally.wrong,
@@ -168,8 +167,8 @@ impl fmt::Display for Report {
         row("wrong, late, refused or missing", &|round| grouped(round.tally.failed() + round.missing()))?;
         row("memory per connection", &|round| kilobytes(round.bytes_per_connection()))?;
         row("memory per parked call", &|round| kilobytes(round.bytes_per_call()))?;
-        row("parked in", &|round| pace(round.parking, round.calls_per_s(round.parking)))?;
-        row("answered in", &|round| pace(round.answering, round.calls_per_s(round.answering)))?;
+        row("parked in", &|round| pace(round.parking, round.parked_per_s()))?;
+        row("answered in", &|round| pace(round.answering, round.answered_per_s()))?;
         row("the server's memory", &|_| String::new())?;
         row("  at the start", &|round| megabytes(round.memory.at_start))?;
         row("  with idle connections", &|round| megabytes(round.memory.with_connections))?;
@@ -239,9 +238,9 @@ mod tests {
         let report = report(Tally { opened: 1024, sent: 2048, correct: 2048, ..Tally::default() });
         assert_eq!(report.problem(), None);
         let round = &report.to_json()["rounds"][0];
-        assert_eq!(round["memory_bytes"]["per_connection"], 3.0 * 1024.0);
-        assert_eq!(round["memory_bytes"]["per_parked_call"], 10.0 * 1024.0);
-        assert_eq!(round["answered_per_s"], 1024.0);
+        assert_eq!(round["memory_bytes"]["per_connection"], 3 * 1024);
+        assert_eq!(round["memory_bytes"]["per_parked_call"], 10 * 1024);
+        assert_eq!(round["answered_per_s"], 1024);
         let table = report.to_string();
         for row in ["per connection  3.0 KB", "per parked call 10.0 KB", "parked in 0.50 s (4,096/s)"] {
             let words: Vec<&str> = row.split_whitespace().collect();
@@ -258,7 +257,13 @@ mod tests {
         tally.count(Outcome::Wrong("caller 7 was answered 8".to_owned()));
         tally.count(Outcome::Late);
         let problem = report(tally).problem().unwrap();
-        for part in ["48 of 2048", "1 got an answer that is not theirs", "46 got no answer", "caller 7"] {
+        for part in [
+            "of 2048 calls over HTTP/2",
+            "1 got an answer that is not theirs",
+            "1 were told",
+            "46 got no answer",
+            "caller 7",
+        ] {
             assert!(problem.contains(part), "{problem}");
         }
     }

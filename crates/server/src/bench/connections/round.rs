@@ -12,7 +12,8 @@ use super::queue::TaskQueue;
 use super::report::{MemoryFigures, RoundReport};
 use super::tally::Tally;
 use super::worker::{RunningWorkers, Workers};
-use super::{BenchError, Options, Target};
+use super::{BenchError, Options, Target, unless_stopped};
+use crate::signals::StopSignals;
 
 /// What is about to be measured.
 #[derive(Debug)]
@@ -25,6 +26,9 @@ pub(super) struct Round<'a> {
     pub(super) capacity: &'a Capacity,
 }
 
+/// Connections that are being opened at once, by all clients. Fewer than the server's listener lets wait, so that
+/// none has to try again.
+const OPENING_MAX: u64 = 256;
 const OPENING_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long after the end of their waiting callers may still be told so.
 const GRACE: Duration = Duration::from_secs(15);
@@ -32,29 +36,48 @@ const GRACE: Duration = Duration::from_secs(15);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 impl Round<'_> {
-    /// Measures.
-    pub(super) async fn measure(&self, progress: &mut Progress) -> Result<RoundReport, BenchError> {
-        let Self { load, target, capacity, options, .. } = self;
-        let door = Door::new(target.http, &target.url);
+    /// Measures, on a task queue that is gone afterwards.
+    pub(super) async fn measure(
+        &self,
+        progress: &mut Progress,
+        signals: &mut StopSignals,
+    ) -> Result<RoundReport, BenchError> {
+        let door = Door::new(self.target.http, &self.target.url);
         let name = format!("forebay-bench-{:016x}", self.run);
-        let queue = TaskQueue::declare(&door, &target.url, name).await?;
+        let queue = TaskQueue::declare(&door, &self.target.url, name).await?;
+        let outcome = unless_stopped(signals, self.measure_on(&queue, &door, progress)).await;
+        // What was measured is worth more than a clean exit.
+        if let Err(error) = queue.delete().await {
+            progress.notice(&error.to_string());
+        }
+        outcome
+    }
+
+    async fn measure_on(
+        &self,
+        queue: &TaskQueue,
+        door: &Door,
+        progress: &mut Progress,
+    ) -> Result<RoundReport, BenchError> {
+        let Self { load, target, capacity, options, .. } = self;
+        let protocol = load.protocol.name();
         let workers = Workers::connect(&target.url, options.workers)?;
         let at_start = self.memory().await?;
 
-        progress.phase(&format!("{}: opening {} connections", load.protocol.name(), load.connections));
-        let parts = self.parts(&door, &queue, capacity.clients(load.connections));
+        progress.phase(&format!("{protocol}: opening {} connections", load.connections));
+        let parts = self.parts(door, queue, capacity.clients(load.connections));
         let mut clients = Clients::start(&options.binary, &parts)?;
         self.until_open(&mut clients, progress).await?;
         let with_connections = self.memory().await?;
 
-        progress.phase(&format!("{}: parking {} calls", load.protocol.name(), load.calls()));
+        progress.phase(&format!("{protocol}: parking {} calls", load.calls()));
         let called = Instant::now();
         clients.call()?;
-        self.until_parked(&mut clients, &queue, called, progress).await?;
+        self.until_parked(&mut clients, queue, called, progress).await?;
         let parking = called.elapsed();
         let with_calls = self.memory().await?;
 
-        progress.phase(&format!("{}: {} workers answer", load.protocol.name(), options.workers));
+        progress.phase(&format!("{protocol}: {} workers answer", options.workers));
         let working = Instant::now();
         let workers = workers.start(queue.name());
         let tally = self.until_answered(&mut clients, &workers, called, progress).await?;
@@ -62,9 +85,9 @@ impl Round<'_> {
         let answered_by_workers = workers.stop()?;
         let after_answers = self.memory().await?;
 
+        progress.phase(&format!("{protocol}: closing the connections"));
         clients.close().await?;
         let after_close = self.memory().await?;
-        queue.delete().await?;
         Ok(RoundReport {
             load: *load,
             client_processes: parts.len() as u64,
@@ -94,6 +117,7 @@ impl Round<'_> {
                 first_connection: border(part),
                 connections: border(part + 1) - border(part),
                 streams,
+                opening_max: (OPENING_MAX / clients).max(1),
                 wait_s: self.options.wait_s,
             })
             .collect()

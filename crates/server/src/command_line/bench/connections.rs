@@ -80,13 +80,9 @@ impl Connections {
     }
 }
 
-/// A signal ends it in order: the processes that it has started and their folder are gone afterwards.
 async fn measure_until_signal(options: &Options) -> Result<Report, Failure> {
     let mut signals = StopSignals::listen().map_err(|error| Failure::new(exit::SOFTWARE, error))?;
-    tokio::select! {
-        report = measure(options) => report.map_err(failure),
-        signal = signals.next() => Err(Failure::new(exit::UNAVAILABLE, anyhow::anyhow!("ended by {signal}"))),
-    }
+    measure(options, &mut signals).await.map_err(failure)
 }
 
 fn failure(error: BenchError) -> Failure {
