@@ -119,3 +119,71 @@ fn pass_on(index: usize, output: ChildStdout, teller: &mpsc::Sender<Told>) {
     // Nobody listens any more if the end was asked for.
     let _ = teller.blocking_send((index, None));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::Protocol;
+    use super::super::door::Door;
+    use super::super::stand_in::StandIn;
+    use super::*;
+
+    fn part() -> Assignment {
+        let url = "amqp://guest:guest@127.0.0.1".parse().unwrap();
+        Assignment {
+            door: Door::new("127.0.0.1:1".parse().unwrap(), &url),
+            protocol: Protocol::Http1,
+            queue: "bench".to_owned(),
+            run: 7,
+            first_connection: 0,
+            connections: 5,
+            streams: 1,
+            opening_max: 1,
+            wait_s: 60,
+        }
+    }
+
+    fn line(tally: &Tally) -> String {
+        serde_json::to_string(tally).unwrap()
+    }
+
+    async fn until(clients: &mut Clients, expected: &Tally) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while clients.news(deadline).await.unwrap() != *expected {
+            assert!(Instant::now() < deadline, "{:?}", clients.tally());
+        }
+    }
+
+    #[tokio::test]
+    async fn tallies_of_all_processes_are_added_and_the_end_of_orders_ends_them() {
+        let opened = Tally { opened: 5, ..Tally::default() };
+        let answered = Tally { sent: 5, correct: 5, ..opened.clone() };
+        let stand_in = StandIn::new(&format!(
+            "read assignment\necho '{}'\nread order\ntest $order = call && echo '{}'\nread end",
+            line(&opened),
+            line(&answered)
+        ));
+        let mut clients = Clients::start(&stand_in.binary(), &[part(), part()]).unwrap();
+        until(&mut clients, &Tally { opened: 10, ..Tally::default() }).await;
+        clients.call().unwrap();
+        until(&mut clients, &Tally { opened: 10, sent: 10, correct: 10, ..Tally::default() }).await;
+        clients.close().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_process_that_ends_by_itself_is_an_error() {
+        let stand_in = StandIn::new("read assignment\nexit 3");
+        let mut clients = Clients::start(&stand_in.binary(), &[part()]).unwrap();
+        let news = clients.news(Instant::now() + Duration::from_secs(20)).await;
+        assert!(matches!(news, Err(BenchError::ClientEnded)), "{news:?}");
+    }
+
+    #[tokio::test]
+    async fn no_news_is_the_old_sum() {
+        let stand_in = StandIn::new("read assignment\nread end");
+        let mut clients = Clients::start(&stand_in.binary(), &[part()]).unwrap();
+        let news = clients.news(Instant::now() + Duration::from_millis(10)).await;
+        assert_eq!(news.unwrap(), Tally::default());
+    }
+}

@@ -27,6 +27,8 @@ mod queue;
 mod report;
 mod round;
 #[cfg(test)]
+mod stand_in;
+#[cfg(test)]
 mod stub;
 mod tally;
 mod worker;

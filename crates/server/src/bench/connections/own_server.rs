@@ -95,7 +95,29 @@ fn url(address: SocketAddr) -> Url {
 
 #[cfg(test)]
 mod tests {
+    use super::super::stand_in::StandIn;
     use super::*;
+
+    #[tokio::test]
+    async fn a_server_is_waited_for_and_gone_when_it_is_dropped() {
+        let ready = r#"{"message":"Server startup complete","amqp":"[127.0.0.1:5]","http":"[127.0.0.1:6]"}"#;
+        let stand_in = StandIn::new(&format!("echo 'starting' >&2\necho '{ready}' >&2\nexec sleep 100"));
+        let server = OwnServer::start(&stand_in.binary(), 60).await.unwrap();
+        let Target { url, http, process_id } = server.target().clone();
+        assert_eq!((url.address.as_str(), http.port()), ("127.0.0.1:5", 6));
+        let folder = server._folder.path().to_owned();
+        let process = std::path::PathBuf::from(format!("/proc/{process_id}"));
+        assert!(folder.exists() && process.exists());
+        drop(server);
+        assert!(!folder.exists() && !process.exists());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_ends_at_once_is_told_with_its_last_words() {
+        let stand_in = StandIn::new("echo 'no space left on device' >&2\nexit 3");
+        let error = OwnServer::start(&stand_in.binary(), 60).await.unwrap_err();
+        assert!(error.to_string().contains("no space left"), "{error}");
+    }
 
     #[test]
     fn the_ready_line_tells_both_addresses() {
