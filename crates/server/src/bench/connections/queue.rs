@@ -31,8 +31,8 @@ impl TaskQueue {
         &self.name
     }
 
-    /// How many tasks are in it that no worker has. A task is counted when it is stored: this is what tells that a
-    /// call is parked.
+    /// How many tasks are in it that no worker has. This is what tells that a call is parked: the server has taken its
+    /// task in, and the caller waits for nobody but a worker.
     pub(super) async fn ready_count(&self) -> Result<u64, BenchError> {
         let queue = ShortString::from_text_cut(&self.name);
         let client = Arc::clone(&self.client);

@@ -23,7 +23,7 @@ pub(super) struct RoundReport {
     pub(super) load: Load,
     pub(super) client_processes: u64,
     pub(super) memory: MemoryFigures,
-    /// From the order to call until the last task was stored.
+    /// From the order to call until the last task was in the queue.
     pub(super) parking: Duration,
     /// From the workers' start until the last caller was answered.
     pub(super) answering: Duration,

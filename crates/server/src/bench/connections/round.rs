@@ -142,7 +142,7 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// A call is parked when its task is stored. Calls that were answered without a worker are counted in, so that
+    /// A call is parked when its task is in the queue. Calls that were answered without a worker are counted in, so that
     /// a server that refuses them is reported with its words and not waited for.
     async fn until_parked(
         &self,
