@@ -53,8 +53,8 @@ pub struct TaskIdError {
 }
 
 impl TaskId {
-    /// A fresh one.
-    pub(crate) fn fresh() -> Self {
+    /// A fresh one, of the present moment.
+    pub fn fresh() -> Self {
         Self(Uuid::now_v7())
     }
 

@@ -4,5 +4,6 @@ mod calls;
 mod heartbeats;
 mod publishing;
 mod real_broker;
+#[allow(dead_code, reason = "shared with the tests of the worker, which need more of it")]
 mod scripted_broker;
 mod server;

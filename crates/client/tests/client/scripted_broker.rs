@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use amqp_wire::{
     ArgumentReader, ContentHeader, Frame, FrameKind, Method, MethodArguments, Properties, ProtocolHeader,
-    ReplyCode, basic, channel, connection, hot, next_frame,
+    ReplyCode, basic, channel, connection, hot, next_frame, queue, tx,
 };
 
 /// Listens on a free port.
@@ -97,6 +97,12 @@ impl Conversation {
         self.send(channel, basic::Ack { delivery_tag, multiple });
     }
 
+    pub(crate) fn send_heartbeat(&mut self) {
+        let mut out = Vec::new();
+        hot::heartbeat(&mut out);
+        self.stream.write_all(&out).unwrap();
+    }
+
     /// Gives a message back.
     pub(crate) fn send_back(&mut self, said: &Said) {
         let publish: basic::Publish = said.get().unwrap();
@@ -150,13 +156,26 @@ impl Conversation {
             if said.channel == channel && said.get::<M>().is_some() {
                 return said;
             }
-            match said.method.name() {
-                "channel.open" => self.send(said.channel, channel::OpenOk {}),
-                "confirm.select" | "basic.consume" | "basic.qos" | "queue.declare" => {}
-                name => {
-                    panic!("expected {} on channel {channel}, got {name} on {}", M::SPEC.name, said.channel)
+            self.answer_setup(&said, M::SPEC.name);
+        }
+    }
+
+    /// What a client says to set up its channels is answered; everything else is out of place.
+    fn answer_setup(&mut self, said: &Said, expected: &str) {
+        let channel = said.channel;
+        match said.method.name() {
+            "channel.open" => self.send(channel, channel::OpenOk {}),
+            "basic.qos" => self.send(channel, basic::QosOk {}),
+            "queue.declare" => self.send(channel, queue::DeclareOk::default()),
+            "tx.select" => self.send(channel, tx::SelectOk {}),
+            "confirm.select" => {}
+            "basic.consume" => {
+                let consume: basic::Consume = said.get().unwrap();
+                if !consume.no_wait {
+                    self.send(channel, basic::ConsumeOk { consumer_tag: consume.consumer_tag });
                 }
             }
+            name => panic!("expected {expected}, got {name} on channel {channel}"),
         }
     }
 
