@@ -193,7 +193,7 @@ impl Protocol {
 /// When the measurement could not be made. Wrong and missing answers are no error but part of the report.
 pub(crate) async fn measure(options: &Options, signals: &mut StopSignals) -> Result<Report, BenchError> {
     let mut progress = Progress::start();
-    let capacity = Capacity::of(options.target.as_ref())?;
+    let capacity = Capacity::of(options)?;
     let plan = Plan::new(options, &capacity)?;
     for notice in &plan.notices {
         progress.notice(notice);

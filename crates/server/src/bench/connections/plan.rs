@@ -52,7 +52,7 @@ pub(crate) struct PlanError {
     limit: String,
 }
 
-/// Of a server: listeners, the journal's files, workers, the connections of this process.
+/// Of a server: listeners, the journal's files, the connections of this process.
 const SERVER_RESERVE: u64 = 100;
 /// Of a client process: pipes and the runtime's own.
 const CLIENT_RESERVE: u64 = 32;
@@ -62,11 +62,11 @@ const HTTP2_CONNECTIONS: u64 = 1_000;
 const CORES_PER_CLIENT: u64 = 4;
 
 impl Capacity {
-    /// The limits of this machine for this server, or for one of one's own.
-    pub(super) fn of(target: Option<&Target>) -> Result<Self, BenchError> {
+    /// The limits of this machine for the server that the options name, or for one of one's own.
+    pub(super) fn of(options: &Options) -> Result<Self, BenchError> {
         // Every process of this program raises its soft limit to the hard one, which it inherits.
         let own = getrlimit(Resource::Nofile).maximum;
-        let (server_descriptors_max, open, ports_max) = match target {
+        let (server_descriptors_max, open, ports_max) = match &options.target {
             None => (own, 0, Door::connections_max_to(std::net::Ipv4Addr::LOCALHOST.into())),
             Some(Target { process_id, http, .. }) => {
                 let limits = fs::read_to_string(format!("/proc/{process_id}/limits"))
@@ -78,7 +78,7 @@ impl Capacity {
         };
         Ok(Self {
             server_descriptors_max,
-            server_descriptors_used: open + SERVER_RESERVE,
+            server_descriptors_used: open + u64::from(options.workers) + SERVER_RESERVE,
             client_descriptors_max: own,
             ports_max,
             cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64),
@@ -225,6 +225,21 @@ mod tests {
             assert!(error.contains(part), "{error}");
         }
         assert!(Plan::new(&options(Some(3996), None), &capacity(4096)).is_ok());
+    }
+
+    #[test]
+    fn a_server_that_runs_already_has_its_own_limit_and_its_own_descriptors() {
+        crate::limits::raise_descriptor_limit();
+        let own = Capacity::of(&options(None, None)).unwrap();
+        assert_eq!(own.server_descriptors_used, SERVER_RESERVE + 2);
+        let address = "[::1]:15672".parse().unwrap();
+        let url = "amqp://127.0.0.1".parse().unwrap();
+        let target = |process_id| Some(Target { url, http: address, process_id });
+        let theirs = Options { target: target(std::process::id()), ..options(None, None) };
+        let theirs = Capacity::of(&theirs).unwrap();
+        assert_eq!(theirs.server_descriptors_max, own.server_descriptors_max);
+        assert!(theirs.server_descriptors_used > own.server_descriptors_used);
+        assert_eq!(theirs.ports_max, 25_000);
     }
 
     #[test]

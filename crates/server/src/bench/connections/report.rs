@@ -154,11 +154,8 @@ impl fmt::Display for Report {
         let limit = self.server_descriptors_max.map_or("no limit".to_owned(), grouped);
         writeln!(formatter, "{} cores, {limit} descriptors for the server\n", self.cores)?;
         let mut row = |label: &str, cell: &dyn Fn(&RoundReport) -> String| {
-            write!(formatter, "{label:<34}")?;
-            for round in &self.rounds {
-                write!(formatter, "{:>20}", cell(round))?;
-            }
-            writeln!(formatter)
+            let cells = self.rounds.iter().map(|round| format!("{:>20}", cell(round)));
+            writeln!(formatter, "{}", format!("{label:<34}{}", cells.collect::<String>()).trim_end())
         };
         row("", &|round| round.load.protocol.name().to_owned())?;
         row("connections", &|round| grouped(round.load.connections))?;
