@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::TaskId;
 use crate::link::{Ended, Refused, Verdict};
+use crate::message::PROPERTIES_BYTES_MAX;
 
 pub use crate::link::{ConnectError, UrlError};
 
@@ -39,6 +40,14 @@ pub enum PublishError {
         /// How long it is.
         bytes: usize,
     },
+    /// The headers and the other properties are too large together.
+    #[error(
+        "the properties have {bytes} bytes, at most {PROPERTIES_BYTES_MAX} are allowed; move headers to the body"
+    )]
+    PropertiesTooLarge {
+        /// How many they have.
+        bytes: usize,
+    },
     /// The client was closed. Whether the message was stored is not known if it was on its way already.
     #[error("the client is closed")]
     Closed,
@@ -58,7 +67,8 @@ pub enum SendError {
 /// Why a call has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// Time is up. The task goes on: its result can be asked for later, by its id.
+    /// Time is up. The task goes on, and its result can be asked for later, by its id; unless the broker was away for
+    /// all that time, and the task never got there.
     #[error("no result of task {task_id} within {waited:?}; it goes on")]
     Late {
         /// The task.

@@ -166,9 +166,17 @@ impl Message {
         };
         let exchange = short_string("name of the exchange", exchange)?;
         let routing_key = short_string("routing key", routing_key)?;
-        Ok(Publication::new(exchange, routing_key, self.mandatory, properties, self.body))
+        let publication = Publication::new(exchange, routing_key, self.mandatory, properties, self.body);
+        match publication.properties.len() {
+            bytes if bytes > PROPERTIES_BYTES_MAX => Err(PublishError::PropertiesTooLarge { bytes }),
+            _ => Ok(publication),
+        }
     }
 }
+
+/// Properties travel in one frame. A frame that is too large ends the connection, and would do so again after each
+/// reconnect; brokers take frames of 128 KiB unless they are told otherwise.
+pub(crate) const PROPERTIES_BYTES_MAX: usize = 64 << 10;
 
 /// What a header can be: a text, a whole number, or yes and no.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -245,5 +253,13 @@ mod tests {
         check(Message::new(""), &long, "routing key");
         check(Message::new("").header(&long, true), "q", "name of a header");
         check(Message::new("").correlation_id(&long), "q", "correlation id");
+    }
+
+    #[test]
+    fn properties_that_fit_no_frame_are_refused_before_anything_is_sent() {
+        let message = |bytes: usize| Message::new("").header("notes", "x".repeat(bytes));
+        assert!(message(60_000).into_publication("", "q").is_ok());
+        let error = message(70_000).into_publication("", "q").unwrap_err();
+        assert!(matches!(error, PublishError::PropertiesTooLarge { bytes } if bytes > 70_000));
     }
 }

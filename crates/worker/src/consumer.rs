@@ -1,5 +1,6 @@
 //! What a worker's connection is used for.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use amqp_wire::{Method, ShortString, basic, channel};
@@ -7,6 +8,7 @@ use forebay_client::link::{ConfirmChannel, Endpoint, Incoming, Output, Verdict, 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::conclusion::PLAIN_RETRY_WAIT;
 use crate::delivery::{Finish, Lease, Settle};
 use crate::inbox::Inbox;
 use crate::subscription::Subscription;
@@ -31,6 +33,8 @@ pub(crate) struct Consumer {
     subscriptions: Vec<Subscription>,
     results: ConfirmChannel<Lease>,
     transactions: Transactions,
+    /// Deliveries that go back to their queues, and when, earliest first. No more than the subscriptions allow.
+    going_back: VecDeque<(Instant, Lease)>,
     inbox: Arc<Inbox>,
     is_stopping: bool,
 }
@@ -59,6 +63,7 @@ impl Consumer {
             subscriptions: queues.into_iter().take(QUEUES_MAX).enumerate().map(subscription).collect(),
             results: ConfirmChannel::new(RESULT_CHANNEL),
             transactions: Transactions::new(TRANSACTION_CHANNEL),
+            going_back: VecDeque::new(),
             inbox,
             is_stopping: false,
         }
@@ -77,6 +82,16 @@ impl Consumer {
                 publications.extend(reply);
                 self.transactions.add(lease, publications, output);
             }
+        }
+    }
+
+    /// The broker did not take a result. Of a task it delays the next attempt itself; a plain message would be back at
+    /// once, and refused again.
+    fn give_back(&mut self, lease: Lease, output: &mut Output) {
+        if lease.is_task {
+            self.settle(lease, Settle::Requeue, output);
+        } else {
+            self.going_back.push_back((Instant::now() + PLAIN_RETRY_WAIT, lease));
         }
     }
 
@@ -103,8 +118,11 @@ impl Consumer {
             other => return Err(Violation::Unexpected { method: other.name(), channel: RESULT_CHANNEL }),
         };
         for (lease, verdict) in verdicts {
-            let settle = judge(lease, &verdict);
-            self.settle(lease, settle, output);
+            if is_done(lease, &verdict) {
+                self.settle(lease, Settle::Ack, output);
+            } else {
+                self.give_back(lease, output);
+            }
         }
         Ok(())
     }
@@ -115,32 +133,35 @@ impl Consumer {
             Some(Commit::Done(lease)) => self.settle(lease, Settle::Ack, output),
             Some(Commit::Refused(lease, reason)) => {
                 tracing::warn!(reason, "a result and its messages are dropped");
-                self.settle(lease, Settle::Requeue, output);
+                self.give_back(lease, output);
             }
         }
         Ok(())
     }
 }
 
-/// What becomes of a delivery when the broker has judged its result.
-fn judge(lease: Lease, verdict: &Verdict) -> Settle {
+/// Whether a delivery is done when the broker has judged its result.
+fn is_done(lease: Lease, verdict: &Verdict) -> bool {
     match verdict {
-        Verdict::Confirmed => Settle::Ack,
+        Verdict::Confirmed => true,
         // Who asked has gone; the work is done all the same.
         Verdict::Returned(_) if !lease.is_task => {
             tracing::debug!("nobody waits for the result");
-            Settle::Ack
+            true
         }
-        // The task was settled by somebody else, or cancelled. Requeueing is ignored then; if it was not, the task is
+        // The task was settled by somebody else, or cancelled. Giving it back is ignored then; if it was not, it is
         // not lost.
         Verdict::Returned(_) => {
             tracing::info!("a result is dropped: the task is settled or runs elsewhere");
-            Settle::Requeue
+            false
         }
-        Verdict::Nacked => Settle::Requeue,
+        Verdict::Nacked => {
+            tracing::warn!("the broker does not take a result; a queue may be full");
+            false
+        }
         Verdict::Refused(refused) => {
             tracing::warn!(code = refused.code, text = refused.text, "the broker refuses a result");
-            Settle::Requeue
+            false
         }
     }
 }
@@ -188,6 +209,7 @@ impl Endpoint for Consumer {
         // Their leases are gone with the connection.
         self.results.take_all().for_each(drop);
         self.transactions.lost();
+        self.going_back.clear();
         for subscription in &mut self.subscriptions {
             subscription.lost(&self.inbox);
         }
@@ -198,10 +220,15 @@ impl Endpoint for Consumer {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.subscriptions.iter().filter_map(Subscription::retry_at).min()
+        let next_back = self.going_back.front().map(|(at, _)| *at);
+        self.subscriptions.iter().filter_map(Subscription::retry_at).chain(next_back).min()
     }
 
     fn tick(&mut self, now: Instant, output: &mut Output) {
+        while let Some(&(_, lease)) = self.going_back.front().filter(|(at, _)| *at <= now) {
+            self.going_back.pop_front();
+            self.settle(lease, Settle::Requeue, output);
+        }
         for subscription in &mut self.subscriptions {
             subscription.tick(now, output);
         }

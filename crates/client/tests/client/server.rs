@@ -35,11 +35,19 @@ fn binary() -> PathBuf {
         .clone()
 }
 
-/// Cargo gives tests the binaries of their own package alone, so this asks it for another's. It lies beside the
-/// tests' `deps` folder.
+/// Cargo gives tests the binaries of their own package alone, so this asks it for another's, in the folder and the
+/// profile that the test itself was built with.
 fn build() -> PathBuf {
-    let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--package", "forebay"]).status();
-    assert!(built.unwrap().success(), "the broker does not build");
-    let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
-    deps.parent().unwrap().join("forebay")
+    let exe = std::env::current_exe().unwrap();
+    // TARGET/PROFILE/deps/TEST
+    let profile_folder = exe.ancestors().nth(2).unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["build", "--quiet", "--package", "forebay", "--target-dir"])
+        .arg(profile_folder.parent().unwrap());
+    if profile_folder.ends_with("release") {
+        cargo.arg("--release");
+    }
+    assert!(cargo.status().unwrap().success(), "the broker does not build");
+    profile_folder.join("forebay")
 }

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use amqp_wire::{ShortString, Value, basic, queue, tx};
+use amqp_wire::{Properties, ShortString, Value, basic, queue, tx};
 use forebay_worker::{Cx, Fail, Job, Message, Output, Worker};
 
 use crate::scripted_broker::ScriptedBroker;
@@ -128,6 +128,27 @@ async fn a_result_that_comes_too_late_is_not_acked() {
             worker.ack(RESULTS, 1, false);
             let nack: basic::Nack = worker.expect(QUEUE);
             assert!(nack.requeue);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_plain_message_whose_result_is_not_taken_goes_back_after_a_while() {
+    converse(
+        |worker| worker.handle(add),
+        |worker| {
+            let request = Properties {
+                kind: Some(ShortString::from_static("add")),
+                reply_to: Some(ShortString::from_static("answers")),
+                ..Properties::default()
+            };
+            worker.deliver(QUEUE, "worker", 1, &request, br#"{"a":2,"b":3}"#);
+            assert_eq!(worker.expect_said::<basic::Publish>(RESULTS).text(), "5");
+            worker.send(RESULTS, basic::Nack { delivery_tag: 1, ..Default::default() });
+            // At once it would come back at once.
+            worker.hear_nothing_for(Duration::from_millis(800));
+            assert!(worker.expect::<basic::Nack>(QUEUE).requeue);
         },
     )
     .await;
