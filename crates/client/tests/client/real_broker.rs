@@ -1,5 +1,6 @@
 //! The client and the real broker.
 
+use std::collections::HashSet;
 use std::thread;
 use std::time::Duration;
 
@@ -63,6 +64,58 @@ async fn many_publishes_are_confirmed_and_survive_a_kill() {
     server.broker.restart().unwrap();
     while_away.await.unwrap().unwrap();
     assert_eq!(depth(&server, "orders"), 501);
+    client.close().await;
+}
+
+/// Everything that a queue holds.
+fn drain(server: &Server, name: &str) -> HashSet<String> {
+    let mut peer = Peer::open(&server.broker.endpoint()).unwrap();
+    peer.open_channel(1).unwrap();
+    let (queue, no_ack) = (short(name), true);
+    let mut found = HashSet::new();
+    loop {
+        peer.send(1, basic::Get { queue: queue.clone(), no_ack }).unwrap();
+        match peer.receive().unwrap().content {
+            Some(content) => found.insert(String::from_utf8(content.body).unwrap()),
+            None => return found,
+        };
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_was_confirmed_is_there_however_often_the_broker_dies() {
+    let mut server = Server::start();
+    let client = Client::builder().in_flight_max(64).connect(&server.url()).await.unwrap();
+    client.declare_queue("orders").await.unwrap();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let publishers: Vec<_> = (0..16)
+        .map(|publisher| {
+            let (client, stopped) = (client.clone(), stopped.clone());
+            tokio::spawn(async move {
+                let mut confirmed = Vec::new();
+                while !*stopped.borrow() {
+                    let body = format!("{publisher}-{}", confirmed.len());
+                    client.publish("", "orders", Message::new(body.clone())).await.unwrap();
+                    confirmed.push(body);
+                }
+                confirmed
+            })
+        })
+        .collect();
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        server.broker.kill().unwrap();
+        server.broker.restart().unwrap();
+    }
+    stop.send(true).unwrap();
+    let mut confirmed = Vec::new();
+    for publisher in publishers {
+        confirmed.extend(publisher.await.unwrap());
+    }
+    let found = drain(&server, "orders");
+    let lost: Vec<_> = confirmed.iter().filter(|body| !found.contains(*body)).collect();
+    assert!(lost.is_empty(), "{} of {} are lost, as {}", lost.len(), confirmed.len(), lost[0]);
+    assert!(confirmed.len() > 100, "{} publishes say little", confirmed.len());
     client.close().await;
 }
 

@@ -52,6 +52,42 @@ async fn a_worker_goes_on_after_the_broker_was_killed() {
     client.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_call_is_answered_however_often_the_broker_dies() {
+    let mut server = Server::start();
+    let client = Client::connect(&server.url()).await.unwrap();
+    client.declare_queue("sums").await.unwrap();
+    let worker = Worker::connect(&server.url()).unwrap().declare(false).handle(add);
+    let running = Running::start(worker, GRACE);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let callers: Vec<_> = (0..16)
+        .map(|a| {
+            let (client, stopped) = (client.clone(), stopped.clone());
+            tokio::spawn(async move {
+                let mut calls = 0;
+                while !*stopped.borrow() {
+                    assert_eq!(client.call(Add { a, b: calls }).await.unwrap(), a + calls);
+                    calls += 1;
+                }
+                calls
+            })
+        })
+        .collect();
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        server.broker.kill().unwrap();
+        server.broker.restart().unwrap();
+    }
+    stop.send(true).unwrap();
+    let mut calls = 0;
+    for caller in callers {
+        calls += caller.await.unwrap();
+    }
+    assert!(calls > 50, "{calls} calls say little");
+    running.end().await.unwrap();
+    client.close().await;
+}
+
 #[tokio::test]
 async fn messages_of_a_handler_arrive_with_the_result() {
     let server = Server::start();
