@@ -163,10 +163,8 @@ fn write(
         }
         Effect::Answered { request, answer } => {
             let request = RequestOrigin::from(request);
-            if !request.is_silent {
-                if let Some(method) = method(answer, request) {
-                    method.encode_frame(output, number);
-                }
+            if let Some(method) = method(answer, request).filter(|_| !request.is_silent) {
+                method.encode_frame(output, number);
             }
         }
         Effect::Refused { .. } | Effect::Disconnected | Effect::Task { .. } | Effect::Leased { .. } => {}

@@ -49,18 +49,21 @@ mod tests {
 
     use super::*;
 
+    const TASK: TaskId = TaskId::from_bytes([7; 16]);
+    const LEASE: LeaseId = LeaseId::from_bytes([9; 16]);
+
     fn delivered(properties: &Properties, deadline: Option<Timestamp>) -> Properties {
         let envelope = Envelope::new(b"", b"q", &properties.to_bytes(), b"body");
-        let task = TaskDelivery { task: TaskId(7), attempt: 2, epoch: 1 << 20, lease: LeaseId(9), deadline };
+        let task = TaskDelivery { task: TASK, attempt: 2, epoch: 1 << 20, lease: LEASE, deadline };
         Properties::decode(&delivered_properties(&envelope, Some(&task))).unwrap()
     }
 
     #[test]
     fn a_worker_is_told_which_task_it_has_and_where_to_answer() {
         let told = delivered(&Properties::default(), None);
-        let id = ShortString::from_text_cut(&TaskId(7).to_string());
+        let id = ShortString::from_text_cut(&TASK.to_string());
         assert_eq!((told.message_id, told.correlation_id), (Some(id.clone()), Some(id.clone())));
-        assert_eq!(told.reply_to, Some(LeaseId(9).reply_address()));
+        assert_eq!(told.reply_to, Some(LEASE.reply_address()));
         let headers = told.headers.unwrap();
         assert_eq!(headers.get(b"x-task-id"), Some(&Value::LongString(id.as_bytes().to_vec().into())));
         assert_eq!(headers.get(b"x-attempt"), Some(&Value::I64(2)));
@@ -84,7 +87,7 @@ mod tests {
         };
         let told = delivered(&said, Some(Timestamp(1_790_000_000_123)));
         assert_eq!((told.message_id, told.correlation_id), (said.message_id, said.correlation_id));
-        assert_eq!(told.reply_to, Some(LeaseId(9).reply_address()));
+        assert_eq!(told.reply_to, Some(LEASE.reply_address()));
         let headers = told.headers.unwrap();
         assert_eq!(headers.get(b"x-deadline"), Some(&Value::Timestamp(1_790_000_000)));
         assert_eq!(headers.get(b"k"), Some(&Value::Bool(true)));

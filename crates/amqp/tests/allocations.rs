@@ -94,7 +94,13 @@ fn a_message_costs_no_allocation_from_bytes_to_command_and_back() {
             let Command::Session { operation: Operation::Publish(publish), .. } = command else { continue };
             running.tell(Effect::Confirmed { up_to: number });
             let (consumer_tag, message) = (consumer_tag.clone(), publish.envelope);
-            running.tell(Effect::Deliver { consumer_tag, delivery_tag: number, redelivered: false, message });
+            running.tell(Effect::Deliver {
+                consumer_tag,
+                delivery_tag: number,
+                redelivered: false,
+                task: None,
+                message,
+            });
         }
     });
     assert_eq!(sending, 0, "allocations for {MESSAGES} confirms and deliveries");

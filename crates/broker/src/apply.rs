@@ -5,7 +5,7 @@ use crate::message::Slot;
 use crate::place::Home;
 use crate::queue::Queue;
 use crate::record::{Destination, Record, Target};
-use crate::{Envelope, Place, QueueNumber};
+use crate::{Envelope, Place, QueueNumber, Timestamp};
 
 impl Broker {
     /// Applies a record of the journal. Blind: no clock, no decision, nothing emitted.
@@ -13,7 +13,7 @@ impl Broker {
     /// For replay only, in the order of the journal and before the first command.
     pub fn apply(&mut self, record: Record) {
         match record {
-            Record::Started { boot, clean, .. } => self.apply_started(boot, clean),
+            Record::Started { boot, time, clean } => self.apply_started(boot, time, clean),
             Record::ExchangeDeclared(definition) => self.topology.declare(definition),
             Record::ExchangeDeleted { name } => self.topology.delete(&name),
             Record::QueueDeclared(definition) => self.apply_queue_declared(Queue::new(definition, None)),
@@ -28,6 +28,11 @@ impl Broker {
                 self.apply_purged(queue, below, &except, &mut |_| ());
             }
             Record::Spilled { .. } => {}
+            Record::TaskAccepted(accepted) => self.apply_task_accepted(accepted),
+            Record::TaskLeased(leased) => self.apply_task_leased(leased),
+            Record::TaskReturned(returned) => self.apply_task_returned(returned),
+            Record::TaskEnded(ended) => self.apply_task_ended(*ended),
+            Record::TasksForgotten { tasks } => self.apply_tasks_forgotten(&tasks),
         }
     }
 
@@ -37,8 +42,9 @@ impl Broker {
         self.boot
     }
 
-    fn apply_started(&mut self, boot: u64, clean: bool) {
+    fn apply_started(&mut self, boot: u64, now: Timestamp, clean: bool) {
         self.boot = boot;
+        self.renew_leases(now);
         if !clean {
             // Deliveries are not journaled, so any message that is here may have been delivered.
             for queue in self.queues.values_mut() {
@@ -51,6 +57,7 @@ impl Broker {
         let (name, number) = (queue.definition.name.clone(), queue.definition.number);
         self.next_queue = self.next_queue.max(number.0 + 1);
         self.queue_names.insert(name, number);
+        self.tasks.queues += usize::from(queue.tasks.is_some());
         self.queues.insert(number, queue);
     }
 
@@ -59,6 +66,10 @@ impl Broker {
         self.topology.unbind_destination(&Destination::Queue(number));
         let Some(queue) = self.queues.swap_remove(&number) else { return };
         self.queue_names.remove(&queue.definition.name);
+        if queue.tasks.is_some() {
+            self.tasks.queues -= 1;
+            self.forget_tasks_of(number);
+        }
         queue.strand.slots().for_each(|slot| release_volatile(slot, released));
     }
 

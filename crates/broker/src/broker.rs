@@ -13,6 +13,7 @@ use crate::queue::Queues;
 use crate::record::Target;
 use crate::routing::Topology;
 use crate::session::{Connections, session_mut};
+use crate::task::{RandomStream, Seed, TaskId, Tasks};
 use crate::unacked::Delivery;
 use crate::{ConnectionId, Lsn, QueueNumber, Refusal, RequestTag, SessionId, Timestamp};
 
@@ -36,9 +37,12 @@ pub struct Broker {
     pub(crate) connections: Connections,
     /// Who waits for direct replies, by address.
     pub(crate) replies: BTreeMap<ShortString, SessionId>,
+    pub(crate) tasks: Tasks,
     pub(crate) counters: Counters,
     /// Queues that may have something to deliver when the command is done.
     pub(crate) to_dispatch: VecDeque<QueueNumber>,
+    /// Tasks whose watchers came when all was over.
+    pub(crate) to_tell: Vec<TaskId>,
     /// Shared limits that the command may have opened.
     pub(crate) to_resume: VecDeque<Resume>,
     pub(crate) scratch: Scratch,
@@ -61,6 +65,9 @@ pub struct Settings {
     /// A connection whose client stops reading gets no more than this and one message; its queues go on
     /// serving others.
     pub delivery_window_bytes: u64,
+    /// The secret behind what nobody may guess: lease ids and reply addresses, and the bits of task ids. New and random for
+    /// each boot; the default, zeros, is for tests alone.
+    pub seed: Seed,
 }
 
 /// What came of a command.
@@ -108,7 +115,7 @@ pub(crate) type Reply = Result<Option<Answer>, Refusal>;
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { delivery_window_bytes: 2 * 1024 * 1024 }
+        Self { delivery_window_bytes: 2 * 1024 * 1024, seed: Seed::default() }
     }
 }
 
@@ -127,8 +134,10 @@ impl Broker {
             next_consumer: 1,
             connections: Connections::default(),
             replies: BTreeMap::new(),
+            tasks: Tasks::new(RandomStream::new(settings.seed)),
             counters: Counters::default(),
             to_dispatch: VecDeque::new(),
+            to_tell: Vec::new(),
             to_resume: VecDeque::new(),
             scratch: Scratch::default(),
         }
@@ -139,20 +148,24 @@ impl Broker {
         match command {
             Command::Connect { connection, user } => self.connect(connection, user),
             Command::Disconnect { connection, lost } => self.disconnect(now, connection, lost, out),
-            Command::Tick | Command::Standalone { .. } => {}
+            Command::Tick => self.tick(now, out),
+            Command::Standalone { lane, request, operation } => {
+                self.handle_standalone(Request { now, session: lane, tag: request }, operation, out);
+            }
             Command::Sent { connection, bytes } => self.sent(connection, bytes),
             Command::Session { session, request, operation } => {
                 self.handle_session(Request { now, session, tag: request }, operation, out);
             }
         }
-        self.dispatch(out);
+        self.relay_replies(now, out);
+        self.dispatch(now, out);
         Handled::Done
     }
 
-    /// When the core next wants to be called for its own sake. Nothing in it waits for time yet.
+    /// When the core next wants to be called for its own sake, with [`Command::Tick`].
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        None
+        self.tasks.next_alarm()
     }
 
     fn handle_session(&mut self, request: Request, operation: Operation, out: &mut Output) {
@@ -182,7 +195,7 @@ impl Broker {
             Operation::Consume(consume) => self.consume(request, consume),
             Operation::Cancel { tag } => self.cancel(request, tag, out),
             Operation::SetPrefetch { count, shared } => self.set_prefetch(request, count, shared),
-            Operation::Recover => self.recover(request),
+            Operation::Recover => self.recover(request, out),
             Operation::DeclareExchange(declare) => self.declare_exchange(declare, out),
             Operation::DeleteExchange { name, if_unused } => self.delete_exchange(name, if_unused, out),
             Operation::BindExchange(binding) => self.bind_exchange(binding, out),

@@ -39,6 +39,30 @@ pub struct Counters {
     pub rejected_dropped: u64,
     /// Messages that were purged by command.
     pub messages_purged: u64,
+    /// Messages that became tasks.
+    pub tasks_accepted: u64,
+    /// Publishes and requests that repeated an idempotency key: nothing was added.
+    pub tasks_repeated: u64,
+    /// Publishes and requests that were refused because the task queue was full.
+    pub tasks_refused_full: u64,
+    /// Tasks that succeeded.
+    pub tasks_succeeded: u64,
+    /// Tasks that were given up.
+    pub tasks_failed: u64,
+    /// Tasks that were cancelled, by command or because their queue was purged.
+    pub tasks_cancelled: u64,
+    /// Tasks that were not started, or not done, in time.
+    pub tasks_expired: u64,
+    /// Attempts of tasks that failed and are tried again.
+    pub task_retries: u64,
+    /// Workers that were lost while they had a task.
+    pub task_crashes: u64,
+    /// Tasks that were leased.
+    pub leases_granted: u64,
+    /// Replies, acks and settlements of workers that did not have the task any more.
+    pub task_settlements_late: u64,
+    /// Replies of tasks that could not be published where the producer wanted them.
+    pub task_replies_dropped: u64,
 }
 
 /// What there is now.
@@ -60,8 +84,14 @@ pub struct Totals {
     pub messages_ready_bytes: u64,
     /// Unacked messages.
     pub messages_unacked: u64,
-    /// Bytes of their bodies.
+    /// Bytes of their bodies; of tasks that nobody has, too.
     pub messages_unacked_bytes: u64,
+    /// Tasks that are unfinished, or whose results are kept.
+    pub tasks: u64,
+    /// Tasks that wait for a time.
+    pub tasks_scheduled: u64,
+    /// Tasks that were given up and are kept.
+    pub tasks_failed: u64,
 }
 
 impl Counters {
@@ -87,13 +117,17 @@ impl crate::Broker {
             consumers: self.consumers.len() as u64 + self.replies.len() as u64,
             exchanges: self.topology.exchanges().count() as u64,
             queues: self.queues.len() as u64,
+            tasks: self.tasks.len() as u64,
             ..Totals::default()
         };
         for queue in self.queues.values() {
             let (ready, held) = (queue.strand.ready(), queue.strand.held());
             totals.messages_ready += ready.messages;
             totals.messages_ready_bytes += ready.body_bytes;
-            totals.messages_unacked += held.messages;
+            let counts = queue.tasks.as_ref().map(|tasks| tasks.counts).unwrap_or_default();
+            totals.tasks_scheduled += counts.scheduled;
+            totals.tasks_failed += counts.failed;
+            totals.messages_unacked += held.messages - counts.scheduled - counts.failed;
             totals.messages_unacked_bytes += held.body_bytes;
         }
         totals

@@ -24,7 +24,7 @@ pub struct SessionId {
 pub struct QueueNumber(pub u64);
 
 /// What the front end wants back with the answer to an operation. Opaque to the core.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestTag(pub u64);
 
 /// Milliseconds since 1970-01-01 UTC. Handed in by the caller; never runs backwards.

@@ -52,6 +52,7 @@ pub use reply_to::{REPLY_QUEUE, is_reply_address};
 pub use seal::{BrokenRow, Sealed};
 pub use standalone::{Complete, Enqueue, Fail, IdempotencyKey, Lease, Standalone, Until};
 pub use task::{
-    BrokenId, Grant, LeaseId, QueueReport, Settlement, TaskDelivery, TaskId, TaskState, TaskView,
+    BrokenId, Grant, LeaseId, QueueReport, Seed, SettledBy, Settlement, SettlementKind, TaskAccepted,
+    TaskDelivery, TaskEnded, TaskId, TaskKey, TaskLeased, TaskReturned, TaskState, TaskView,
 };
 pub use view::{DurableView, MessageView, QueueView};

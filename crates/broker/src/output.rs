@@ -3,8 +3,9 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::effect::{Addressed, Effect, Recipient};
-use crate::record::{Record, Target, write_published, write_settled};
-use crate::{Envelope, Lsn, Place, QueueNumber, Timestamp};
+use crate::record::{Record, Target, write_published, write_settled, write_task_ended};
+use crate::task::TaskEnded;
+use crate::{Envelope, Lsn, Place, QueueNumber, StoredMessage, Timestamp};
 
 /// Everything that `handle` hands out: records, effects, and envelopes that only live in memory.
 ///
@@ -82,6 +83,18 @@ impl Output {
     ) -> Place {
         let offset = write_published(&mut self.entry.bytes, time, targets, envelope);
         Place::in_entry(self.entry.lsn, offset)
+    }
+
+    /// Records that a task ended, with its result. What is returned says where the result lies.
+    pub(crate) fn record_task_ended(
+        &mut self,
+        ended: &TaskEnded,
+        result: Option<&Envelope>,
+    ) -> Option<StoredMessage> {
+        let lsn = self.entry.lsn;
+        let written = write_task_ended(&mut self.entry.bytes, ended, result);
+        written
+            .map(|(offset, stored_bytes)| StoredMessage { place: Place::in_entry(lsn, offset), stored_bytes })
     }
 
     /// Records that messages are done with; nothing if there are none.

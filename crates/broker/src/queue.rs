@@ -7,7 +7,8 @@ use crate::message::{Slot, Strand};
 use crate::number_map::NumberMap;
 use crate::output::Output;
 use crate::place::Home;
-use crate::record::QueueDefinition;
+use crate::record::{QueueDefinition, Target};
+use crate::task::TaskQueue;
 use crate::{ConnectionId, QueueNumber};
 
 /// A queue.
@@ -23,13 +24,18 @@ pub(crate) struct Queue {
     pub(crate) turns: VecDeque<ConsumerId>,
     /// The only consumer is an exclusive one.
     pub(crate) exclusive_consumer: bool,
+    /// Its messages are tasks.
+    pub(crate) tasks: Option<Box<TaskQueue>>,
 }
 
 /// The queues of a vhost, by number.
 pub(crate) type Queues = NumberMap<QueueNumber, Queue>;
 
 impl Queue {
+    /// A queue without messages. Arguments that make no sense were refused when it was declared.
     pub(crate) fn new(definition: QueueDefinition, exclusive_owner: Option<ConnectionId>) -> Self {
+        let tasks = TaskQueue::from_arguments(&definition.name, &definition.arguments).unwrap_or_default();
+        let tasks = tasks.map(Box::new);
         Self {
             definition,
             exclusive_owner,
@@ -37,12 +43,23 @@ impl Queue {
             consumers: Vec::new(),
             turns: VecDeque::new(),
             exclusive_consumer: false,
+            tasks,
         }
     }
 
     /// True when another connection than `connection` owns it.
     pub(crate) fn is_locked_for(&self, connection: ConnectionId) -> bool {
         self.exclusive_owner.is_some_and(|owner| owner != connection)
+    }
+
+    /// What names the message that comes next.
+    pub(crate) fn next_target(&self) -> Target {
+        Target { queue: self.definition.number, sequence: self.strand.next_sequence() }
+    }
+
+    /// Somebody waits to lease its tasks.
+    pub(crate) fn has_pulls(&self) -> bool {
+        self.tasks.as_ref().is_some_and(|tasks| !tasks.pulls.is_empty())
     }
 
     /// Appends a message.

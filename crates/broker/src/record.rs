@@ -10,6 +10,7 @@ mod codec;
 use bytes::Bytes;
 use field_table::{ShortString, Table};
 
+use crate::task::{TaskAccepted, TaskEnded, TaskId, TaskLeased, TaskReturned};
 use crate::{Envelope, Lsn, QueueNumber, Timestamp};
 
 pub use codec::{BrokenRecord, RecordReader};
@@ -80,6 +81,19 @@ pub enum Record {
         /// Its bytes.
         bytes: Bytes,
     },
+    /// `12` and what [`TaskAccepted`] says. Behind the `Published` record of the task's message, in the same entry.
+    TaskAccepted(Box<TaskAccepted>),
+    /// `13` and what [`TaskLeased`] says.
+    TaskLeased(TaskLeased),
+    /// `14` and what [`TaskReturned`] says.
+    TaskReturned(TaskReturned),
+    /// `15` and what [`TaskEnded`] says. Unless it failed, the task's message is settled with it.
+    TaskEnded(Box<TaskEnded>),
+    /// `16 count id:16*`. Ended tasks are kept no longer; the messages of those that failed are settled.
+    TasksForgotten {
+        /// The tasks.
+        tasks: Vec<TaskId>,
+    },
 }
 
 /// A queue that takes a message and the sequence it gets there.
@@ -148,8 +162,8 @@ pub enum Destination {
 impl Record {
     /// Appends the encoded record to `entry`.
     ///
-    /// `Published` and `Spilled` are written by `write_published` and `write_spilled`, which borrow the
-    /// message instead of owning it; this is for all others.
+    /// `Published`, `Spilled` and `TaskEnded` are written by `write_published`, `write_spilled` and
+    /// `write_task_ended`, which borrow the message instead of owning it; this is for all others.
     pub fn write(&self, entry: &mut impl bytes::BufMut) {
         codec::write(self, entry);
     }
@@ -164,5 +178,5 @@ impl Record {
 pub use codec::write_spilled;
 pub(crate) use codec::{
     read_binding, read_exchange, read_queue, write_binding, write_exchange, write_published, write_queue,
-    write_settled,
+    write_settled, write_task_ended,
 };

@@ -11,6 +11,7 @@
 //! | `M` binding | 2, binding as in its record | |
 //! | `P` | queue:u64, level:u8, first sequence:u64 | a page of messages |
 //! | `Q` | queue:u64 | next sequence, sequence below which deliveries are in doubt |
+//! | `W` | task:16 | a task and what has become of it: `task/row.rs` |
 
 mod page_row;
 
@@ -24,6 +25,7 @@ use crate::record::{
     BindingDefinition, ExchangeDefinition, QueueDefinition, read_binding, read_exchange, read_queue,
     write_binding, write_exchange, write_queue,
 };
+use crate::task::SealedTask;
 use crate::varint::{self, Cursor};
 use crate::{Lsn, QueueNumber};
 
@@ -31,6 +33,8 @@ const ACCOUNT: u8 = b'A';
 const DEFINITIONS: u8 = b'M';
 const PAGES: u8 = b'P';
 const QUEUES: u8 = b'Q';
+/// Work: behind the queues and pages, which a task has to find when it is put back.
+const TASKS: u8 = b'W';
 const EXCHANGE: u8 = 0;
 const QUEUE: u8 = 1;
 const BINDING: u8 = 2;
@@ -44,6 +48,7 @@ pub struct Sealed {
     exchanges: Vec<ExchangeDefinition>,
     bindings: Vec<BindingDefinition>,
     queues: Vec<SealedQueue>,
+    tasks: Vec<SealedTask>,
     /// Pages of queues that don't survive a restart: not written, but what they need in the journal stays.
     transient: Vec<SealedPage>,
 }
@@ -67,7 +72,8 @@ pub struct BrokenRow {
 }
 
 impl Broker {
-    /// Takes the durable state as it is now. Costs a look at each page, not at each message, and copies none.
+    /// Takes the durable state as it is now. Costs a look at each page, not at each message, and copies none; and the encoding
+    /// of each task.
     pub fn seal(&mut self) -> Sealed {
         let mut queues = Vec::new();
         let mut transient = Vec::new();
@@ -93,6 +99,7 @@ impl Broker {
             exchanges: self.topology.exchanges().filter(durable).cloned().collect(),
             bindings: self.topology.bindings().filter(|binding| self.is_durable_binding(binding)).collect(),
             queues,
+            tasks: self.tasks.iter().map(SealedTask::of).collect(),
             transient,
         }
     }
@@ -129,6 +136,7 @@ impl Broker {
                 let queue = self.queues.get_mut(&QueueNumber(split_u64(rest)?.0))?;
                 queue.strand.restore_counters(cursor.varint()?, cursor.varint()?);
             }
+            (TASKS, Some(_)) => self.restore_task(&mut cursor)?,
             _ => return None,
         }
         cursor.is_empty().then_some(())
@@ -187,9 +195,15 @@ impl Sealed {
                 varint::write(value, queue.maybe_delivered_below);
             });
         }
+        for task in &self.tasks {
+            emit(TASKS, &mut |key, value| {
+                key.put_slice(&task.id.to_bytes());
+                value.put_slice(&task.row);
+            });
+        }
     }
 
-    /// The journal entries that hold the envelope of a living message, as ascending inclusive ranges.
+    /// The journal entries that hold the envelope of a living message, or the result of a task, as ascending inclusive ranges.
     #[must_use]
     pub fn live_entries(&self) -> Vec<(Lsn, Lsn)> {
         let pages = self.queues.iter().flat_map(|queue| queue.pages.iter().map(|(_, page)| page));
@@ -203,6 +217,7 @@ impl Sealed {
                 }
             }
         }
+        live.extend(self.tasks.iter().filter_map(|task| task.result));
         live.sort_unstable();
         live.dedup();
         live.chunk_by(|one, next| one.next() == *next).map(|run| (run[0], run[run.len() - 1])).collect()

@@ -6,9 +6,10 @@ use field_table::ShortString;
 
 use crate::consumer::ConsumerId;
 use crate::number_map::NumberMap;
+use crate::task::TaskId;
 use crate::transaction::Transaction;
 use crate::unacked::Unacked;
-use crate::{ConnectionId, QueueNumber, SessionId};
+use crate::{ConnectionId, QueueNumber, RequestTag, SessionId};
 
 /// A client's connection.
 #[derive(Debug, Default)]
@@ -22,6 +23,10 @@ pub(crate) struct Connection {
     pub(crate) unsent_bytes: u64,
     /// Consumers that wait for the window, in turn.
     pub(crate) stalled: VecDeque<ConsumerId>,
+    /// Tasks that its requests wait for, by request.
+    pub(crate) watches: BTreeMap<RequestTag, TaskId>,
+    /// Queues that its requests wait for tasks of.
+    pub(crate) pulls: BTreeMap<RequestTag, QueueNumber>,
 }
 
 /// The connections of a vhost.
@@ -35,6 +40,8 @@ pub(crate) struct Session {
     pub(crate) mode: Mode,
     last_delivery_tag: u64,
     pub(crate) unacked: Unacked,
+    /// Tasks that it has without an unacked delivery: their replies are to come.
+    pub(crate) awaited: BTreeSet<TaskId>,
     pub(crate) consumers: BTreeMap<ShortString, ConsumerId>,
     /// What new consumers get as their own limit; 0 for none.
     pub(crate) consumer_prefetch: u16,
@@ -79,9 +86,14 @@ impl Session {
         self.last_delivery_tag
     }
 
+    /// True when it may hold another delivery, or another task whose reply is to come.
+    pub(crate) fn has_room(&self) -> bool {
+        self.unacked.len() + self.awaited.len() < Self::UNACKED_MAX
+    }
+
     /// True when the limits that its consumers share allow another delivery.
     pub(crate) fn has_credit(&self) -> bool {
-        self.unacked.len() < Self::UNACKED_MAX
+        self.has_room()
             && (self.shared_prefetch == 0 || self.consumer_unacked < u64::from(self.shared_prefetch))
     }
 }

@@ -18,6 +18,11 @@ pub(crate) fn write_bytes(out: &mut impl BufMut, bytes: &[u8]) {
     out.put_slice(bytes);
 }
 
+/// Appends an integer that may be absent: 0 for none, else one more than the integer.
+pub(crate) fn write_optional(out: &mut impl BufMut, value: Option<u64>) {
+    write(out, value.map_or(0, |value| value.saturating_add(1)));
+}
+
 /// Appends a table with its four bytes of length.
 pub(crate) fn write_table(out: &mut impl BufMut, table: &Table) {
     let mut encoded = Vec::new();
@@ -70,6 +75,19 @@ impl Cursor {
             }
         }
         None
+    }
+
+    pub(crate) fn optional(&mut self) -> Option<Option<u64>> {
+        Some(self.varint()?.checked_sub(1))
+    }
+
+    pub(crate) fn u32(&mut self) -> Option<u32> {
+        u32::try_from(self.varint()?).ok()
+    }
+
+    /// The next `N` bytes.
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.as_ref().try_into().ok()
     }
 
     /// The next `length` bytes, sharing the buffer.

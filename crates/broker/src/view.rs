@@ -2,6 +2,7 @@
 
 use crate::place::Home;
 use crate::record::{BindingDefinition, ExchangeDefinition, QueueDefinition};
+use crate::task::{SealedTask, TaskId};
 use crate::{Broker, Place};
 
 /// Everything that a restart has to find again, in a fixed order.
@@ -16,6 +17,8 @@ pub struct DurableView {
     pub bindings: Vec<BindingDefinition>,
     /// Durable queues, by number.
     pub queues: Vec<QueueView>,
+    /// Tasks, by id, as a checkpoint would keep them.
+    pub tasks: Vec<(TaskId, Vec<u8>)>,
 }
 
 /// The durable part of a queue.
@@ -56,6 +59,7 @@ impl Broker {
             exchanges: self.topology.exchanges().filter(|exchange| exchange.durable).cloned().collect(),
             bindings: self.topology.bindings().filter(|binding| self.is_durable_binding(binding)).collect(),
             queues,
+            tasks: self.tasks.iter().map(SealedTask::of).map(|task| (task.id, task.row)).collect(),
         }
     }
 }

@@ -43,8 +43,8 @@ fn started(durable: bool, no_ack: bool) -> (Broker, Output) {
         reply_address: None,
     };
     let commands = [
-        Command::Connect { connection: ConnectionId(1) },
-        Command::Connect { connection: ConnectionId(2) },
+        Command::Connect { connection: ConnectionId(1), user: ShortString::default() },
+        Command::Connect { connection: ConnectionId(2), user: ShortString::default() },
         ask(1, Operation::OpenSession),
         ask(2, Operation::OpenSession),
         ask(1, Operation::DeclareQueue(declare)),

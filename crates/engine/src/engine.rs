@@ -62,6 +62,9 @@ pub struct Engine {
     pub(crate) failed: Option<String>,
 }
 
+/// Who asks for what time brings. No connection has this number.
+const CLOCK: ConnectionId = ConnectionId(0);
+
 /// Whether an engine serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
@@ -119,19 +122,11 @@ impl Engine {
                 charged = 0;
             }
         }
-        self.take_volatile();
-        self.route_effects(connection);
-        self.release_volatile();
-        self.spill();
+        self.take_output(connection);
         self.charge(connection, charged);
-        if !self.out.entry.bytes.is_empty() {
-            self.flush_at.get_or_insert(Timestamp(now.0 + self.settings.idle_flush_ms));
-        }
         self.submitting = true;
-        self.commit(now);
+        self.send_output(now);
         self.submitting = false;
-        self.read_missing();
-        self.push_staged();
     }
 
     /// Looks at what the journal has done: appends the next entry, releases what became durable.
@@ -153,7 +148,14 @@ impl Engine {
 
     /// Does what is due.
     pub fn tick(&mut self, now: Timestamp) {
-        self.commit(now);
+        let is_due = self.broker.next_deadline().is_some_and(|deadline| deadline <= now);
+        if !is_due || self.failed.is_some() {
+            return self.commit(now);
+        }
+        let handled = self.broker.handle(now, Command::Tick, &mut self.out);
+        debug_assert_eq!(handled, Handled::Done, "no operation of this version needs cold state");
+        self.take_output(CLOCK);
+        self.send_output(now);
     }
 
     /// When [`Self::tick`] wants to be called.
@@ -223,6 +225,24 @@ impl Engine {
                 link.push_staged();
             }
         }
+    }
+
+    /// Takes what the core has put out for this connection's commands.
+    fn take_output(&mut self, connection: ConnectionId) {
+        self.take_volatile();
+        self.route_effects(connection);
+        self.release_volatile();
+        self.spill();
+    }
+
+    /// Sends on its way what may go.
+    fn send_output(&mut self, now: Timestamp) {
+        if !self.out.entry.bytes.is_empty() {
+            self.flush_at.get_or_insert(Timestamp(now.0 + self.settings.idle_flush_ms));
+        }
+        self.commit(now);
+        self.read_missing();
+        self.push_staged();
     }
 
     fn take_volatile(&mut self) {
@@ -310,7 +330,7 @@ fn connection_of(command: &Command) -> ConnectionId {
         | Command::Sent { connection, .. } => *connection,
         Command::Session { session, .. } => session.connection,
         Command::Standalone { lane, .. } => lane.connection,
-        Command::Tick => ConnectionId::default(),
+        Command::Tick => CLOCK,
     }
 }
 

@@ -63,7 +63,8 @@ impl Engine {
         storage: Arc<dyn Storage>,
         now: Timestamp,
     ) -> Result<Self, OpenError> {
-        let core = broker::Settings { delivery_window_bytes: settings.delivery_window_bytes };
+        let core =
+            broker::Settings { delivery_window_bytes: settings.delivery_window_bytes, seed: settings.seed };
         let store = CheckpointStore::open(storage, log)?;
         let (manifest, broker) = match store.load(|| Broker::new(core))? {
             Some((manifest, broker)) => (Some(manifest), broker),

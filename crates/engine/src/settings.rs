@@ -25,6 +25,8 @@ pub struct Settings {
     /// It goes with the next entry anyway. Without the delay a lone ack would pay a sync of its own, and the next
     /// publish would wait for that sync.
     pub idle_flush_ms: u64,
+    /// The secret behind lease ids and reply addresses. New and random for each boot; the default, zeros, is for tests.
+    pub seed: broker::Seed,
 }
 
 impl Default for Settings {
@@ -36,6 +38,7 @@ impl Default for Settings {
             journal_window_bytes: 64 * 1024 * 1024,
             entry_bytes_target: 1024 * 1024,
             idle_flush_ms: 5,
+            seed: broker::Seed::default(),
         }
     }
 }

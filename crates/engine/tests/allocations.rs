@@ -52,8 +52,18 @@ impl Bench {
         let settings = Settings { body_cache_bytes: 8 * 1024 * 1024, ..Settings::default() };
         let engine = Engine::open(settings, &journal, &log, Arc::new(MemoryStorage::new()), now).unwrap();
         let mut bench = Self { journal, engine, publisher: Arc::default(), consumer: Arc::default(), now };
-        bench.engine.connect(now, ConnectionId(1), bench.publisher.clone());
-        bench.engine.connect(now, ConnectionId(2), bench.consumer.clone());
+        bench.engine.connect(
+            now,
+            ConnectionId(1),
+            field_table::ShortString::default(),
+            bench.publisher.clone(),
+        );
+        bench.engine.connect(
+            now,
+            ConnectionId(2),
+            field_table::ShortString::default(),
+            bench.consumer.clone(),
+        );
         let name = ShortString::from_static("queue");
         let declare = DeclareQueue {
             name: name.clone(),

@@ -10,6 +10,7 @@
 //!                              └──── mailbox <─ effects ┘
 //! ```
 
+mod bench;
 mod buffers;
 pub mod client;
 mod clock;

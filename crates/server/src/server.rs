@@ -21,7 +21,7 @@ use crate::lifecycle::{Lifecycle, Phase};
 use crate::limits;
 use crate::listener::{ListenError, listen_on, serve_amqp};
 use crate::node::Node;
-use crate::randomness::random;
+use crate::randomness::{random, random_seed};
 use crate::settings::{AmqpSettings, Settings};
 use crate::statistics::Statistics;
 use crate::vhost::VirtualHost;
@@ -231,7 +231,8 @@ async fn open_vhosts(
         let storage = Arc::new(DirectoryStorage::new(journal_folder));
         let journal = FileJournal::new(storage, FileOptions::new(random()));
         let open = |name: &String| {
-            let engine = open_engine(name, engine_settings.clone(), &journal, checkpoints.clone())
+            let settings = engine::Settings { seed: random_seed(), ..engine_settings.clone() };
+            let engine = open_engine(name, settings, &journal, checkpoints.clone())
                 .map_err(|problem| StartError::VirtualHost { vhost: name.clone(), problem })?;
             Ok(VirtualHost::new(name, engine, Arc::clone(&lifecycle)))
         };

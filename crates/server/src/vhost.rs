@@ -314,7 +314,9 @@ mod tests {
         let storage = Arc::new(PanickingStorage::default());
         let host = small_host(Arc::clone(&storage));
         let writing = tokio::spawn(Arc::clone(&host).keep_checkpoints());
-        host.with(|engine, now| engine.connect(now, ConnectionId(1), field_table::ShortString::default(), Arc::new(Deaf)));
+        host.with(|engine, now| {
+            engine.connect(now, ConnectionId(1), field_table::ShortString::default(), Arc::new(Deaf))
+        });
         submit(&host, Operation::OpenSession);
         submit(
             &host,

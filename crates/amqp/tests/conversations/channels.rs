@@ -153,7 +153,8 @@ fn effects_of_a_channel_that_is_gone_are_dropped_but_counted_as_sent() {
     let mut talk = Conversation::with_channel();
     let message = Envelope::new(b"", b"q", &[0, 0], b"body");
     let stored_bytes = message.stored_bytes() as u64;
-    let delivery = Effect::Deliver { consumer_tag: name("c"), delivery_tag: 1, redelivered: false, message };
+    let delivery =
+        Effect::Deliver { consumer_tag: name("c"), delivery_tag: 1, redelivered: false, task: None, message };
     talk.tell(9, delivery);
     assert_eq!(talk.reads(), []);
     assert_eq!(talk.connection.take_delivered_bytes(), stored_bytes);

@@ -62,6 +62,7 @@ fn a_delivery_is_method_header_and_body() {
         consumer_tag: name("c"),
         delivery_tag: 7,
         redelivered: true,
+        task: None,
         message: message(body),
     };
     talk.tell(1, delivery(b"body"));
@@ -92,7 +93,10 @@ fn get_brings_a_message_or_none() {
     let (request, operation) = talk.asked(1);
     assert!(matches!(operation, Operation::Get { queue, no_ack: true } if queue == "q"));
     let message = message(b"body");
-    talk.tell(1, Effect::Got { request, delivery_tag: 1, redelivered: false, remaining: 3, message });
+    talk.tell(
+        1,
+        Effect::Got { request, delivery_tag: 1, redelivered: false, remaining: 3, task: None, message },
+    );
     let expected = basic::GetOk {
         delivery_tag: 1,
         redelivered: false,

@@ -168,7 +168,7 @@ impl Conversation {
     pub(crate) fn expect_disconnect(&mut self) {
         let commands = std::mem::take(&mut self.commands);
         assert!(
-            matches!(commands.as_slice(), [Command::Disconnect { connection: CONNECTION }]),
+            matches!(commands.as_slice(), [Command::Disconnect { connection: CONNECTION, .. }]),
             "{commands:?}"
         );
     }

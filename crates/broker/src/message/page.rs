@@ -94,6 +94,11 @@ impl Page {
         before
     }
 
+    /// Takes the message out of those that are ready. It was not delivered by that.
+    pub(crate) fn keep_back(&mut self, index: usize) {
+        self.held.insert(index);
+    }
+
     pub(crate) fn release(&mut self, index: usize) {
         self.held.remove(index);
     }

@@ -100,6 +100,24 @@ impl Strand {
         self.ready.add(&slot);
     }
 
+    /// Keeps a ready message back, without handing it out. Nothing, if it is not ready.
+    pub(crate) fn hold(&mut self, sequence: u64) {
+        let Some((page, index)) = self.page_of(sequence).filter(|(page, index)| page.is_ready(*index)) else {
+            return;
+        };
+        let slot = *page.slot(index);
+        page.keep_back(index);
+        self.ready.remove(&slot);
+        self.held.add(&slot);
+    }
+
+    /// Puts a message back to its place, if it is held.
+    pub(crate) fn unhold(&mut self, sequence: u64) {
+        if self.page_of(sequence).is_some_and(|(page, index)| page.is_held(index)) {
+            self.requeue(sequence);
+        }
+    }
+
     /// Removes a message, held or ready. `None` if it was dead already.
     pub(crate) fn settle(&mut self, sequence: u64) -> Option<Slot> {
         let (page, index) = self.page_of(sequence).filter(|(page, index)| !page.is_dead(*index))?;
@@ -364,6 +382,23 @@ mod tests {
         assert_eq!((strand.pages.len(), strand.next_sequence()), (1, 1027));
         strand.push(1027, slot(1027));
         assert_eq!(offered(&mut strand), [1027]);
+    }
+
+    #[test]
+    fn what_is_kept_back_is_not_offered_and_returns_to_its_place() {
+        let mut strand = strand(4);
+        strand.hold(1);
+        strand.hold(1);
+        assert_eq!(offered(&mut strand), [0, 2, 3]);
+        strand.hold(2);
+        for sequence in [3, 1, 1, 0] {
+            strand.unhold(sequence);
+        }
+        assert_eq!((strand.ready().messages, strand.held().messages), (3, 1));
+        assert_eq!(offered(&mut strand), [0, 1, 3]);
+        strand.settle(1).unwrap();
+        strand.unhold(1);
+        assert_eq!(strand.ready().messages, 0);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use field_table::ShortString;
 
 use crate::broker::{Broker, Resume};
 use crate::effect::{Effect, Recipient};
+use crate::operations::task::Back;
 use crate::output::Output;
 use crate::session::Connection;
 use crate::{ConnectionId, SessionId, Timestamp};
@@ -17,19 +18,21 @@ impl Broker {
 
     pub(crate) fn disconnect(
         &mut self,
-        _now: Timestamp,
+        now: Timestamp,
         connection: ConnectionId,
-        _lost: bool,
+        lost: bool,
         out: &mut Output,
     ) {
         let Some(state) = self.connections.get(&connection) else { return };
         let sessions: Vec<u16> = state.sessions.keys().copied().collect();
+        let why = if lost { Back::Lost } else { Back::Released };
+        self.forget_requests(connection);
         for channel in sessions {
-            self.end_session(SessionId { connection, channel }, out);
+            self.end_session(now, SessionId { connection, channel }, why, out);
         }
         let exclusive = self.connections.get(&connection).map(|state| state.exclusive_queues.clone());
         for queue in exclusive.unwrap_or_default() {
-            self.remove_queue(queue, out);
+            self.remove_queue(now, queue, out);
         }
         self.connections.swap_remove(&connection);
         self.counters.connections_closed += 1;

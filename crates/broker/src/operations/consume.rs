@@ -8,7 +8,7 @@ use crate::consumer::{Consumer, ConsumerId, Waiting};
 use crate::effect::Answer;
 use crate::output::Output;
 use crate::session::{ReplyConsumer, session_mut};
-use crate::{Refusal, SessionId};
+use crate::{Refusal, SessionId, Timestamp};
 
 impl Broker {
     pub(crate) fn consume(&mut self, request: Request, consume: Consume) -> Reply {
@@ -32,14 +32,14 @@ impl Broker {
             if let Some(reply) = session.reply_consumer.take_if(|reply| reply.tag == tag) {
                 self.replies.remove(&reply.address);
             } else if let Some(consumer) = session.consumers.remove(&tag) {
-                self.remove_consumer(consumer, out);
+                self.remove_consumer(request.now, consumer, out);
             }
         }
         Ok(Some(Answer::ConsumerStopped { tag }))
     }
 
     /// Takes a consumer away from its queue; the last one takes an auto-delete queue with it.
-    pub(crate) fn remove_consumer(&mut self, id: ConsumerId, out: &mut Output) {
+    pub(crate) fn remove_consumer(&mut self, now: Timestamp, id: ConsumerId, out: &mut Output) {
         let Some(consumer) = self.consumers.swap_remove(&id) else { return };
         self.leave_line(id, &consumer);
         let Some(queue) = self.queues.get_mut(&consumer.queue) else { return };
@@ -47,7 +47,7 @@ impl Broker {
         queue.turns.retain(|other| *other != id);
         queue.exclusive_consumer = false;
         if queue.definition.auto_delete && queue.consumers.is_empty() {
-            self.remove_queue(consumer.queue, out);
+            self.remove_queue(now, consumer.queue, out);
         }
     }
 

@@ -1,20 +1,21 @@
 //! Ready messages meet consumers with credit.
 
-use crate::QueueNumber;
 use crate::broker::{Broker, Resume};
-use crate::consumer::{Consumer, ConsumerId, Waiting};
+use crate::consumer::{Consumer, ConsumerId, Consumers, Waiting};
 use crate::effect::{Effect, Recipient};
 use crate::message::Offered;
 use crate::output::Output;
-use crate::session::{Connection, session_mut};
+use crate::queue::Queue;
+use crate::session::{Connection, Connections, session_mut};
 use crate::unacked::Delivery;
+use crate::{QueueNumber, Timestamp};
 
 impl Broker {
     /// Serves the queues that the command has touched, then the consumers whose shared limits it has opened.
-    pub(crate) fn dispatch(&mut self, out: &mut Output) {
+    pub(crate) fn dispatch(&mut self, now: Timestamp, out: &mut Output) {
         loop {
             if let Some(number) = self.to_dispatch.pop_front() {
-                self.dispatch_queue(number, out);
+                self.dispatch_queue(now, number, out);
             } else if let Some(resume) = self.to_resume.front().copied() {
                 if !self.resume_next(resume) {
                     self.to_resume.pop_front();
@@ -26,22 +27,15 @@ impl Broker {
     }
 
     /// Hands ready messages out in turn until there are none or nobody has credit.
-    fn dispatch_queue(&mut self, number: QueueNumber, out: &mut Output) {
+    fn dispatch_queue(&mut self, now: Timestamp, number: QueueNumber, out: &mut Output) {
         let Some(queue) = self.queues.get_mut(&number) else { return };
+        if queue.tasks.is_some() {
+            return self.dispatch_tasks(now, number, out);
+        }
         self.scratch.ranges.clear();
         while queue.strand.ready().messages > 0 {
-            let Some(&id) = queue.turns.front() else { break };
-            let Some(consumer) = self.consumers.get_mut(&id) else {
-                queue.turns.pop_front();
-                continue;
-            };
-            let Some(connection) = self.connections.get_mut(&consumer.session.connection) else { break };
-            consumer.waiting = self.settings.what_to_wait_for(consumer, connection);
-            if consumer.waiting != Waiting::Messages {
-                queue.turns.pop_front();
-                stall(id, consumer, connection);
-                continue;
-            }
+            let next = self.settings.next_consumer(queue, &mut self.consumers, &mut self.connections);
+            let Some((id, consumer, connection)) = next else { break };
             let Some(offered) = queue.strand.offer() else { break };
             deliver(id, consumer, connection, number, &offered, out);
             self.counters.delivered(offered.redelivered);
@@ -89,10 +83,39 @@ impl Broker {
 }
 
 impl crate::broker::Settings {
+    /// The consumer whose turn it is, among those that can take a message now. Others leave the line, for that of what they
+    /// wait for.
+    pub(crate) fn next_consumer<'b>(
+        &self,
+        queue: &mut Queue,
+        consumers: &'b mut Consumers,
+        connections: &'b mut Connections,
+    ) -> Option<(ConsumerId, &'b mut Consumer, &'b mut Connection)> {
+        let id = loop {
+            let &id = queue.turns.front()?;
+            let Some(consumer) = consumers.get_mut(&id) else {
+                queue.turns.pop_front();
+                continue;
+            };
+            let connection = connections.get_mut(&consumer.session.connection)?;
+            consumer.waiting = self.what_to_wait_for(consumer, connection);
+            if consumer.waiting == Waiting::Messages {
+                break id;
+            }
+            queue.turns.pop_front();
+            stall(id, consumer, connection);
+        };
+        let consumer = consumers.get_mut(&id)?;
+        let connection = connections.get_mut(&consumer.session.connection)?;
+        Some((id, consumer, connection))
+    }
+
     fn what_to_wait_for(&self, consumer: &Consumer, connection: &Connection) -> Waiting {
         let session_has_credit = || {
             let session = connection.sessions.get(&consumer.session.channel);
-            consumer.no_ack || session.is_some_and(|session| session.has_credit())
+            session.is_some_and(
+                |session| if consumer.no_ack { session.has_room() } else { session.has_credit() },
+            )
         };
         if !consumer.has_credit() {
             Waiting::OwnAcks

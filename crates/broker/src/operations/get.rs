@@ -5,6 +5,7 @@ use field_table::ShortString;
 use crate::Refusal;
 use crate::broker::{Broker, Reply, Request};
 use crate::effect::{Answer, Effect, Recipient};
+use crate::operations::task::Handover;
 use crate::output::Output;
 use crate::reply_to::is_reply_queue;
 use crate::session::Session;
@@ -35,21 +36,29 @@ impl Broker {
         let delivery_tag = session.next_delivery_tag();
         let message = offered.slot.stored();
         connection.unsent_bytes += u64::from(message.stored_bytes);
-        if no_ack {
+        let remaining = queue.strand.ready().messages;
+        let is_task = queue.tasks.is_some();
+        if no_ack && !is_task {
             self.scratch.ranges.clear();
             queue.settle(offered.sequence, &mut self.scratch.ranges, out);
             out.record_settled(number, &self.scratch.ranges);
-        } else {
+        } else if !no_ack {
             let delivery =
                 Delivery { tag: delivery_tag, queue: number, sequence: offered.sequence, consumer: None };
             session.unacked.push(delivery);
         }
+        let task = if is_task {
+            let to = Handover { session: request.session, tag: delivery_tag, no_ack };
+            self.hand_over_task(request.now, number, offered.sequence, to, out)
+        } else {
+            None
+        };
         let effect = Effect::Got {
             request: request.tag,
             delivery_tag,
             redelivered: offered.redelivered,
-            remaining: queue.strand.ready().messages,
-            task: None,
+            remaining,
+            task,
             message,
         };
         self.counters.delivered(offered.redelivered);

@@ -4,12 +4,25 @@ use crate::broker::{Broker, Reply, Request};
 use crate::command::Publish;
 use crate::effect::{Effect, Recipient};
 use crate::message::Slot;
+use crate::operations::task::Origin;
 use crate::output::Output;
+use crate::queue::Queue;
 use crate::record::Target;
 use crate::reply_to::{UNSENT_REPLY_BYTES_MAX, is_reply_address};
 use crate::routing::Routed;
 use crate::session::{Mode, session_mut};
-use crate::{Lsn, Place, Refusal, Resource, SessionId, Timestamp};
+use crate::task::{LeaseId, TaskOptions};
+use crate::{Lsn, Place, QueueNumber, Refusal, Resource, SessionId, Timestamp};
+use field_table::ShortString;
+
+/// What became of a publish.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Accepted {
+    /// The position after which it is safe.
+    pub(crate) safe_after: Lsn,
+    /// A queue did not take it, because it is full.
+    pub(crate) rejected: bool,
+}
 
 impl Broker {
     pub(crate) fn publish(&mut self, request: Request, publish: Publish, out: &mut Output) -> Reply {
@@ -29,39 +42,72 @@ impl Broker {
             }
             Mode::Plain => None,
         };
-        let safe_after = self.accept(request.now, request.session, &publish, out);
-        if let Some(up_to) = sequence {
+        let Accepted { safe_after, rejected } = self.accept(request.now, request.session, &publish, out)?;
+        let Some(sequence) = sequence else { return Ok(None) };
+        let effect = if rejected {
+            Effect::Rejected { sequence }
+        } else {
             self.counters.confirmed += 1;
-            out.effect(Recipient::Session(request.session), safe_after, Effect::Confirmed { up_to });
-        }
+            Effect::Confirmed { up_to: sequence }
+        };
+        out.effect(Recipient::Session(request.session), safe_after, effect);
         Ok(None)
     }
 
-    /// Routes and stores a message. The position after which it is safe.
+    /// Routes and stores a message.
     pub(crate) fn accept(
         &mut self,
         now: Timestamp,
         from: SessionId,
         publish: &Publish,
         out: &mut Output,
-    ) -> Lsn {
+    ) -> Result<Accepted, Refusal> {
         self.counters.published += 1;
-        if publish.envelope.exchange().is_empty() && is_reply_address(publish.envelope.routing_key()) {
-            self.reply(publish, out);
-            return Lsn::NONE;
+        if publish.envelope.exchange().is_empty() {
+            let key = publish.envelope.routing_key();
+            if is_reply_address(key) {
+                self.reply(publish, out);
+                return Ok(Accepted { safe_after: Lsn::NONE, rejected: false });
+            }
+            if let Some(lease) = LeaseId::of_reply_address(key) {
+                return Ok(self.answer_task(now, from, lease, publish, out));
+            }
         }
         let mut routed = std::mem::take(&mut self.scratch.routed);
         routed.clear();
         self.route(publish, &mut routed);
-        let place = if routed.is_empty() {
+        let accepted = if routed.is_empty() {
             self.unroutable(from, publish, out);
-            None
+            Ok(Accepted { safe_after: Lsn::NONE, rejected: false })
         } else {
             self.counters.routed += 1;
-            Some(self.store(now, publish, &routed, out))
+            if self.has_task_queue(&routed) {
+                self.accept_tasks(now, from, publish, &mut routed, out)
+            } else {
+                let place = self.store_message(now, publish, &routed, out);
+                Ok(Accepted { safe_after: place.durable_at(), rejected: false })
+            }
         };
         self.scratch.routed = routed;
-        place.map_or(Lsn::NONE, Place::durable_at)
+        accepted
+    }
+
+    /// Whether messages become tasks in one of these queues.
+    fn has_task_queue(&self, queues: &[QueueNumber]) -> bool {
+        self.tasks.queues > 0 && queues.iter().any(|number| self.queues[number].tasks.is_some())
+    }
+
+    /// Why a publish was not taken everywhere: the first of its queues that is full.
+    pub(crate) fn full_queue(&mut self, publish: &Publish) -> Refusal {
+        let mut routed = Vec::new();
+        self.route(publish, &mut routed);
+        let full = routed.iter().find_map(|number| self.room_for_task(*number)?.err());
+        full.unwrap_or(Refusal::QueueFull {
+            queue: ShortString::default(),
+            backlog: 0,
+            limit: 0,
+            retry_after_ms: None,
+        })
     }
 
     /// Whether an exchange of this name takes publishes.
@@ -77,7 +123,7 @@ impl Broker {
         }
     }
 
-    fn route(&self, publish: &Publish, queues: &mut Vec<crate::QueueNumber>) {
+    pub(crate) fn route(&self, publish: &Publish, queues: &mut Vec<QueueNumber>) {
         let name = publish.envelope.exchange();
         if name.is_empty() {
             queues.extend(self.queue_names.get(publish.envelope.routing_key()));
@@ -87,7 +133,7 @@ impl Broker {
         }
     }
 
-    fn unroutable(&mut self, from: SessionId, publish: &Publish, out: &mut Output) {
+    pub(crate) fn unroutable(&mut self, from: SessionId, publish: &Publish, out: &mut Output) {
         if !publish.mandatory {
             self.counters.unroutable_dropped += 1;
             return;
@@ -101,22 +147,40 @@ impl Broker {
         out.effect(Recipient::Session(from), Lsn::NONE, effect);
     }
 
+    /// Puts a message into queues, and makes tasks of it in task queues, which keep every message.
+    pub(crate) fn store(
+        &mut self,
+        now: Timestamp,
+        from: SessionId,
+        publish: &Publish,
+        routed: &[QueueNumber],
+        options: &TaskOptions,
+        out: &mut Output,
+    ) {
+        let of_tasks = routed.iter().map(|number| &self.queues[number]).filter(|queue| queue.tasks.is_some());
+        let tasks: Vec<Target> = of_tasks.map(Queue::next_target).collect();
+        let persistent = publish.persistent || !tasks.is_empty();
+        self.store_message(now, &Publish { persistent, ..publish.clone() }, routed, out);
+        for Target { queue, sequence } in tasks {
+            let key = self.key_of_publish(now, from, options);
+            let origin = Origin { expects_reply: false, key };
+            self.accept_task(now, queue, sequence, options, origin, out);
+        }
+    }
+
     /// Puts a message into queues: into the journal if it and one of them survive a restart, else into memory.
-    fn store(
+    pub(crate) fn store_message(
         &mut self,
         now: Timestamp,
         publish: &Publish,
-        routed: &[crate::QueueNumber],
+        routed: &[QueueNumber],
         out: &mut Output,
     ) -> Place {
         let mut journaled = std::mem::take(&mut self.scratch.journaled);
         journaled.clear();
         if publish.persistent {
             let durable = routed.iter().map(|number| &self.queues[number]).filter(|queue| queue.is_durable());
-            journaled.extend(durable.map(|queue| Target {
-                queue: queue.definition.number,
-                sequence: queue.strand.next_sequence(),
-            }));
+            journaled.extend(durable.map(Queue::next_target));
         }
         let place = if journaled.is_empty() {
             out.volatile.store(&publish.envelope, routed.len() as u32)
@@ -133,7 +197,7 @@ impl Broker {
             let queue = &mut self.queues[number];
             let sequence = queue.strand.next_sequence();
             queue.enqueue(sequence, slot);
-            if !queue.turns.is_empty() {
+            if !queue.turns.is_empty() || queue.has_pulls() {
                 self.to_dispatch.push_back(*number);
             }
         }

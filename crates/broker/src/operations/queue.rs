@@ -11,13 +11,15 @@ use crate::queue::Queue;
 use crate::record::{Destination, QueueDefinition, Record};
 use crate::reply_to::REPLY_QUEUE;
 use crate::session::session_mut;
-use crate::{QueueNumber, Refusal, Resource};
+use crate::task::{LeaseId, TASK_QUEUE, TaskQueue};
+use crate::{QueueNumber, Refusal, Resource, Timestamp};
 
 const RESERVED_PREFIX: &[u8] = b"amq.";
 
 /// The arguments that have to agree when a queue is declared again. Others are kept and not compared, as RabbitMQ
 /// does with what its classic queues don't know.
-const COMPARED_ARGUMENTS: [&[u8]; 13] = [
+const COMPARED_ARGUMENTS: [&[u8]; 14] = [
+    TASK_QUEUE,
     b"x-expires",
     b"x-message-ttl",
     b"x-dead-letter-exchange",
@@ -43,6 +45,9 @@ impl Broker {
         declare: DeclareQueue,
         out: &mut Output,
     ) -> Reply {
+        if let Some(lease) = LeaseId::of_reply_address(&declare.name) {
+            return self.probe_task_reply(declare.name, lease);
+        }
         if declare.name.starts_with(REPLY_QUEUE) {
             return self.probe_reply_queue(declare.name);
         }
@@ -55,7 +60,10 @@ impl Broker {
                 *number
             }
             None if declare.passive => return Err(Refusal::NotFound(Resource::Queue(declare.name))),
-            None => self.add_queue(request, declare, out),
+            None => {
+                check_task_queue(&declare)?;
+                self.add_queue(request, declare, out)
+            }
         };
         let queue = &self.queues[&number];
         Ok(Some(Answer::QueueDeclared {
@@ -67,6 +75,11 @@ impl Broker {
 
     pub(crate) fn purge_queue(&mut self, request: Request, name: ShortString, out: &mut Output) -> Reply {
         let number = self.usable_queue(request, &name)?;
+        if self.queues[&number].tasks.is_some() {
+            let messages = self.cancel_ready_tasks(request.now, number, out);
+            self.counters.messages_purged += messages;
+            return Ok(Some(Answer::QueuePurged { messages }));
+        }
         let queue = &self.queues[&number];
         let below = queue.strand.next_sequence();
         let except = queue.strand.held_below(below);
@@ -101,12 +114,13 @@ impl Broker {
             return Err(Refusal::NotEmpty { queue: name });
         }
         let messages = queue.strand.ready().messages;
-        self.remove_queue(number, out);
+        self.remove_queue(request.now, number, out);
         Ok(Some(Answer::QueueDeleted { messages }))
     }
 
     /// Takes a queue away with its messages and bindings, and tells its consumers.
-    pub(crate) fn remove_queue(&mut self, number: QueueNumber, out: &mut Output) {
+    pub(crate) fn remove_queue(&mut self, now: Timestamp, number: QueueNumber, out: &mut Output) {
+        self.dismiss_waiters(now, number, out);
         let Some(queue) = self.queues.get(&number) else { return };
         let durable = queue.is_durable();
         let consumers = queue.consumers.clone();
@@ -158,6 +172,14 @@ impl Broker {
         Ok(Some(Answer::QueueDeclared { name, messages: 0, consumers: 1 }))
     }
 
+    /// The same for the reply address of a task: whether its delivery is in force.
+    fn probe_task_reply(&self, name: ShortString, lease: LeaseId) -> Reply {
+        match self.task_held_by(lease) {
+            Some(_) => Ok(Some(Answer::QueueDeclared { name, messages: 0, consumers: 1 })),
+            None => Err(Refusal::NotFound(Resource::Queue(name))),
+        }
+    }
+
     fn assert_equivalent(
         &self,
         request: Request,
@@ -184,4 +206,17 @@ impl Broker {
         }
         Ok(())
     }
+}
+
+/// Tasks are promised to survive, so a queue that does not cannot keep any.
+fn check_task_queue(declare: &DeclareQueue) -> Result<(), Refusal> {
+    let asked = TaskQueue::from_arguments(&declare.name, &declare.arguments)?;
+    if asked.is_some() && (!declare.durable || declare.exclusive) {
+        return Err(Refusal::InvalidArgument {
+            queue: declare.name.clone(),
+            argument: ShortString::try_from(TASK_QUEUE).unwrap_or_default(),
+            expected: "a task queue has to be durable and not exclusive",
+        });
+    }
+    Ok(())
 }

@@ -2,14 +2,15 @@
 
 use crate::broker::{Broker, Request};
 use crate::effect::{Answer, Effect, Recipient};
+use crate::operations::task::Back;
 use crate::output::Output;
 use crate::session::{Mode, Session, session_mut};
-use crate::{Refusal, SessionId};
+use crate::{Refusal, SessionId, Timestamp};
 
 impl Broker {
     pub(crate) fn open_session(&mut self, request: Request, out: &mut Output) {
         // The front end never opens a session twice; if it did, what the first one holds would be lost with it.
-        self.end_session(request.session, out);
+        self.end_session(request.now, request.session, Back::Released, out);
         let Some(connection) = self.connections.get_mut(&request.session.connection) else { return };
         connection.sessions.insert(request.session.channel, Session::default());
         self.counters.sessions_opened += 1;
@@ -17,7 +18,7 @@ impl Broker {
     }
 
     pub(crate) fn close_session(&mut self, request: Request, out: &mut Output) {
-        self.end_session(request.session, out);
+        self.end_session(request.now, request.session, Back::Released, out);
         if let Some(connection) = self.connections.get_mut(&request.session.connection) {
             connection.sessions.remove(&request.session.channel);
         }
@@ -26,13 +27,13 @@ impl Broker {
 
     /// Refuses an operation: what the session holds goes back, and it takes nothing more.
     pub(crate) fn refuse(&mut self, request: Request, refusal: Refusal, out: &mut Output) {
-        self.end_session(request.session, out);
+        self.end_session(request.now, request.session, Back::Released, out);
         let effect = Effect::Refused { request: request.tag, refusal: Box::new(refusal) };
         out.effect(Recipient::Session(request.session), out.position(), effect);
     }
 
     /// Lets go of all that a session has: consumers, unacked deliveries, an open transaction, its replies.
-    pub(crate) fn end_session(&mut self, id: SessionId, out: &mut Output) {
+    pub(crate) fn end_session(&mut self, now: Timestamp, id: SessionId, why: Back, out: &mut Output) {
         let Some(session) = session_mut(&mut self.connections, id) else { return };
         if std::mem::replace(&mut session.refused, true) {
             return;
@@ -40,6 +41,7 @@ impl Broker {
         self.counters.sessions_closed += 1;
         let consumers: Vec<_> = std::mem::take(&mut session.consumers).into_values().collect();
         let reply_consumer = session.reply_consumer.take();
+        let awaited = std::mem::take(&mut session.awaited);
         let mut deliveries = std::mem::take(&mut self.scratch.deliveries);
         deliveries.clear();
         session.unacked.take_all(&mut deliveries);
@@ -50,10 +52,11 @@ impl Broker {
             self.replies.remove(&reply.address);
         }
         // Back to their places first: a queue that goes with its last consumer takes them with it.
-        self.requeue(&deliveries);
+        self.take_back(now, id, &deliveries, why, out);
+        self.take_awaited_back(now, id, awaited, why, out);
         self.scratch.deliveries = deliveries;
         for consumer in consumers {
-            self.remove_consumer(consumer, out);
+            self.remove_consumer(now, consumer, out);
         }
     }
 }

@@ -1,11 +1,16 @@
 //! Confirms and transactions.
 
+use std::collections::BTreeMap;
+
 use crate::Refusal;
 use crate::broker::{Broker, Reply, Request};
+use crate::command::Outcome;
 use crate::effect::Answer;
 use crate::output::Output;
 use crate::session::{Mode, Session, session_mut};
+use crate::task::{LeaseId, TaskOptions};
 use crate::transaction::Transaction;
+use crate::unacked::Delivery;
 
 impl Broker {
     pub(crate) fn select_confirm(&mut self, request: Request) -> Reply {
@@ -32,12 +37,14 @@ impl Broker {
     /// atomic, so a crash leaves all of it or nothing.
     pub(crate) fn commit(&mut self, request: Request, out: &mut Output) -> Reply {
         let open = self.take_transaction(request)?;
+        self.check_commit(request, &open)?;
         for publish in &open.publishes {
-            self.accept(request.now, request.session, publish, out);
+            // What could be refused was checked before.
+            self.accept(request.now, request.session, publish, out)?;
         }
         for alike in open.settlements.chunk_by(|one, next| one.1 == next.1) {
             let mut deliveries: Vec<_> = alike.iter().map(|(delivery, _)| *delivery).collect();
-            self.settle_deliveries(&mut deliveries, alike[0].1, out);
+            self.settle_deliveries(request, &mut deliveries, alike[0].1, out);
             self.return_credit(request.session, &deliveries);
         }
         Ok(Some(Answer::Committed))
@@ -50,6 +57,33 @@ impl Broker {
             session.unacked.put_back(open.settlements.into_iter().map(|(delivery, _)| delivery));
         }
         Ok(Some(Answer::RolledBack))
+    }
+
+    /// Everything in it has to be possible before anything is done (promise P6).
+    fn check_commit(&mut self, request: Request, open: &Transaction) -> Result<(), Refusal> {
+        if self.tasks.queues == 0 {
+            return Ok(());
+        }
+        let (mut routed, mut more) = (Vec::new(), BTreeMap::new());
+        for publish in &open.publishes {
+            let (exchange, key) = (publish.envelope.exchange(), publish.envelope.routing_key());
+            let lease = LeaseId::of_reply_address(key).filter(|_| exchange.is_empty());
+            if lease.is_some_and(|lease| self.task_held_by(lease).is_none()) {
+                return Err(Refusal::StaleReply);
+            }
+            routed.clear();
+            self.route(publish, &mut routed);
+            for number in &routed {
+                let queue = &self.queues[number];
+                let Some(tasks) = &queue.tasks else { continue };
+                TaskOptions::read(publish.envelope.properties())?;
+                let count = more.entry(*number).or_insert(0);
+                *count += 1;
+                tasks.check_room(&queue.definition.name, *count)?;
+            }
+        }
+        let is_stale = |(delivery, _): &(Delivery, Outcome)| self.is_stale(request.session, delivery);
+        if open.settlements.iter().any(is_stale) { Err(Refusal::StaleReply) } else { Ok(()) }
     }
 
     fn take_transaction(&mut self, request: Request) -> Result<Transaction, Refusal> {

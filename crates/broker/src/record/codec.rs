@@ -4,6 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use field_table::{ShortString, Table};
 
 use super::{BindingDefinition, Destination, ExchangeDefinition, QueueDefinition, Record, Target};
+use crate::task::{TaskAccepted, TaskEnded, TaskLeased, TaskReturned, read_ids, write_ids, write_result};
 use crate::varint::{self, Cursor};
 use crate::{Envelope, Lsn, Place, QueueNumber, Timestamp};
 
@@ -18,6 +19,11 @@ const PUBLISHED: u8 = 8;
 const SETTLED: u8 = 9;
 const PURGED: u8 = 10;
 const SPILLED: u8 = 11;
+const TASK_ACCEPTED: u8 = 12;
+const TASK_LEASED: u8 = 13;
+const TASK_RETURNED: u8 = 14;
+const TASK_ENDED: u8 = 15;
+const TASKS_FORGOTTEN: u8 = 16;
 
 /// The only priority level that exists so far; its byte is in the format from the start.
 const LEVEL: u8 = 0;
@@ -74,6 +80,11 @@ impl RecordReader {
                 Record::Purged { queue, below: cursor.varint()?, except: cursor.list(Cursor::varint)? }
             }
             SPILLED => Record::Spilled { block: cursor.varint()?, bytes: cursor.bytes()? },
+            TASK_ACCEPTED => Record::TaskAccepted(Box::new(TaskAccepted::read(cursor)?)),
+            TASK_LEASED => Record::TaskLeased(TaskLeased::read(cursor)?),
+            TASK_RETURNED => Record::TaskReturned(TaskReturned::read(cursor)?),
+            TASK_ENDED => Record::TaskEnded(Box::new(TaskEnded::read(self.lsn, cursor)?)),
+            TASKS_FORGOTTEN => Record::TasksForgotten { tasks: read_ids(cursor)? },
             _ => return None,
         })
     }
@@ -138,7 +149,23 @@ pub(super) fn write(record: &Record, out: &mut impl BufMut) {
             varint::write(out, except.len() as u64);
             except.iter().for_each(|sequence| varint::write(out, *sequence));
         }
-        Record::Published { .. } | Record::Spilled { .. } => {
+        Record::TaskAccepted(accepted) => {
+            out.put_u8(TASK_ACCEPTED);
+            accepted.write(out);
+        }
+        Record::TaskLeased(leased) => {
+            out.put_u8(TASK_LEASED);
+            leased.write(out);
+        }
+        Record::TaskReturned(returned) => {
+            out.put_u8(TASK_RETURNED);
+            returned.write(out);
+        }
+        Record::TasksForgotten { tasks } => {
+            out.put_u8(TASKS_FORGOTTEN);
+            write_ids(out, tasks.iter().copied());
+        }
+        Record::Published { .. } | Record::Spilled { .. } | Record::TaskEnded(_) => {
             unreachable!("written by functions of their own")
         }
     }
@@ -152,6 +179,17 @@ pub(crate) fn write_settled(out: &mut impl BufMut, queue: QueueNumber, ranges: &
         varint::write(out, *first);
         varint::write(out, *length);
     }
+}
+
+/// Appends a `TaskEnded` record with the task's result, and says where in `entry` the result begins and how long it is.
+pub(crate) fn write_task_ended(
+    entry: &mut BytesMut,
+    ended: &TaskEnded,
+    result: Option<&Envelope>,
+) -> Option<(u32, u32)> {
+    entry.put_u8(TASK_ENDED);
+    ended.write_head(entry);
+    write_result(entry, result)
 }
 
 /// Appends a `Published` record and says where in `entry` the stored envelope begins.

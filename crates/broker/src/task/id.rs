@@ -12,13 +12,13 @@ use crate::Timestamp;
 ///
 /// Given once and never reused. In text: 36 lower-case characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TaskId(pub u128);
+pub struct TaskId([u8; 16]);
 
 /// Names one lease or delivery of a task: 128 random bits, so whoever knows it holds the task. It never goes into a log.
 ///
 /// In text: 32 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LeaseId(pub u128);
+pub struct LeaseId([u8; 16]);
 
 /// A text that is no id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,21 +32,38 @@ pub enum BrokenId {
 }
 
 impl TaskId {
+    /// Nothing's.
+    pub(crate) const NONE: Self = Self([0; 16]);
+
+    /// An id of its 16 bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its 16 bytes.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+
     /// Makes an id of the time and of random bits.
     pub(crate) fn new(now: Timestamp, random: u128) -> Self {
         let bits: [u8; 16] = random.to_be_bytes();
         let (bits, _) = bits.split_first_chunk().expect("sixteen bytes begin with ten");
-        Self(uuid::Builder::from_unix_timestamp_millis(now.0, bits).into_uuid().as_u128())
+        Self(uuid::Builder::from_unix_timestamp_millis(now.0, bits).into_uuid().into_bytes())
     }
 
     /// The id that a producer chose, if it is one: the text of a UUID that is not nil.
     pub(crate) fn chosen(text: &[u8]) -> Option<Self> {
         let id: Self = std::str::from_utf8(text).ok()?.parse().ok()?;
-        (id.0 != 0).then_some(id)
+        (id != Self::NONE).then_some(id)
     }
 }
 
 impl LeaseId {
+    /// Nobody's.
+    const NONE: Self = Self([0; 16]);
     const PREFIX: &'static str = "amq.task.reply.";
 
     /// The address whose messages are taken as the worker's answer.
@@ -60,13 +77,23 @@ impl LeaseId {
     #[must_use]
     pub fn of_reply_address(name: &[u8]) -> Option<Self> {
         let rest = name.strip_prefix(Self::PREFIX.as_bytes())?;
-        Some(std::str::from_utf8(rest).ok().and_then(|text| text.parse().ok()).unwrap_or(Self(0)))
+        Some(std::str::from_utf8(rest).ok().and_then(|text| text.parse().ok()).unwrap_or(Self::NONE))
+    }
+
+    /// An id of its 16 bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) const fn to_bytes(self) -> [u8; 16] {
+        self.0
     }
 }
 
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Uuid::from_u128(self.0).hyphenated().fmt(f)
+        Uuid::from_bytes(self.0).hyphenated().fmt(f)
     }
 }
 
@@ -78,13 +105,13 @@ impl FromStr for TaskId {
         if text.len() != 36 {
             return Err(BrokenId::Task);
         }
-        text.parse::<Uuid>().map(|id| Self(id.as_u128())).map_err(|_| BrokenId::Task)
+        text.parse::<Uuid>().map(|id| Self(id.into_bytes())).map_err(|_| BrokenId::Task)
     }
 }
 
 impl fmt::Display for LeaseId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
     }
 }
 
@@ -102,7 +129,7 @@ impl FromStr for LeaseId {
         if !is_hex {
             return Err(BrokenId::Lease);
         }
-        u128::from_str_radix(text, 16).map(Self).map_err(|_| BrokenId::Lease)
+        u128::from_str_radix(text, 16).map(|id| Self(id.to_be_bytes())).map_err(|_| BrokenId::Lease)
     }
 }
 
@@ -127,12 +154,12 @@ mod tests {
 
     #[test]
     fn a_reply_address_names_its_lease_and_debugging_does_not() {
-        let lease = LeaseId(0xabc);
+        let lease = LeaseId(0xabc_u128.to_be_bytes());
         let address = lease.reply_address();
         assert_eq!(LeaseId::of_reply_address(&address), Some(lease));
         assert_eq!(lease.to_string().parse(), Ok(lease));
-        assert_eq!(LeaseId::of_reply_address(b"amq.task.reply."), Some(LeaseId(0)));
-        assert_eq!(LeaseId::of_reply_address(b"amq.task.reply.zz"), Some(LeaseId(0)));
+        assert_eq!(LeaseId::of_reply_address(b"amq.task.reply."), Some(LeaseId::NONE));
+        assert_eq!(LeaseId::of_reply_address(b"amq.task.reply.zz"), Some(LeaseId::NONE));
         assert_eq!(LeaseId::of_reply_address(b"amq.task"), None);
         assert_eq!(format!("{lease:?}"), "LeaseId(..)");
         assert!(

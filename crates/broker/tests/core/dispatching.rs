@@ -115,7 +115,7 @@ fn a_tag_names_one_consumer_of_a_session() {
 #[test]
 fn a_full_window_stalls_one_connection_and_opens_fairly() {
     // An envelope of these has 10 or 11 bytes: 4 of key and body, 6 of lengths.
-    let mut world = World::with(Settings { delivery_window_bytes: 20 });
+    let mut world = World::with(Settings { delivery_window_bytes: 20, ..Settings::default() });
     world.on(1).declare("q").declare("r").consume("q", "a").consume("r", "b").deaf();
     for _ in 0..4 {
         world.on(9).publish("q", "m1").publish("r", "m2");
@@ -133,7 +133,7 @@ fn a_full_window_stalls_one_connection_and_opens_fairly() {
 
 #[test]
 fn consumers_that_come_and_go_while_the_window_is_full_leave_nothing_behind() {
-    let mut world = World::with(Settings { delivery_window_bytes: 1 });
+    let mut world = World::with(Settings { delivery_window_bytes: 1, ..Settings::default() });
     world.on(1).declare("q").consume_no_ack("q", "t").deaf();
     published(&mut world, 3);
     for _ in 0..10 {
@@ -146,7 +146,7 @@ fn consumers_that_come_and_go_while_the_window_is_full_leave_nothing_behind() {
 
 #[test]
 fn what_goes_back_to_a_publisher_counts_in_its_window() {
-    let mut world = World::with(Settings { delivery_window_bytes: 20 });
+    let mut world = World::with(Settings { delivery_window_bytes: 20, ..Settings::default() });
     world.on(1).declare("q").consume_no_ack("q", "t").deaf();
     world.on(1).publish_with("", "nobody", "a body of twenty bytes", |publish| publish.mandatory = true);
     world.on(1).hears(&["returned a body of twenty bytes"]).publish("q", "m").hears::<&str>(&[]);
@@ -157,7 +157,7 @@ fn what_goes_back_to_a_publisher_counts_in_its_window() {
 #[test]
 fn a_session_holds_a_bounded_number_of_deliveries() {
     const LIMIT: u64 = 1_048_576;
-    let mut world = World::with(Settings { delivery_window_bytes: u64::MAX });
+    let mut world = World::with(Settings { delivery_window_bytes: u64::MAX, ..Settings::default() });
     world.on(1).declare_queue("q", |q| q.durable = false).deaf();
     for _ in 0..LIMIT + 2 {
         let publish = || broker::Publish {

@@ -10,4 +10,5 @@ mod publishing;
 mod replies;
 mod routing;
 mod settling;
+mod tasks;
 mod transactions;

@@ -193,7 +193,7 @@ impl Model {
         let Recipient::Session(SessionId { connection, .. }) = addressed.to else { panic!("{addressed:?}") };
         let session = connection.0;
         match &addressed.effect {
-            Effect::Deliver { consumer_tag, delivery_tag, redelivered, message } => {
+            Effect::Deliver { consumer_tag, delivery_tag, redelivered, message, .. } => {
                 let queue =
                     QUEUES.iter().position(|queue| queue.as_bytes() == consumer_tag.as_bytes()).unwrap();
                 let acknowledges = self.consumers[&(session, queue)];
@@ -207,7 +207,7 @@ impl Model {
                     acknowledges.then_some(true),
                 );
             }
-            Effect::Got { request: _, delivery_tag, redelivered, message, remaining } => {
+            Effect::Got { request: _, delivery_tag, redelivered, message, remaining, .. } => {
                 let body = body(world, message);
                 let holds = |messages: &Vec<Message>| messages.iter().any(|message| message.body == body);
                 let queue = self.got_from.take().expect("somebody asked");

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use broker::{
     Addressed, Answer, Binding, Broker, Command, ConnectionId, Consume, DeclareExchange, DeclareQueue,
     Described, DurableView, Effect, Envelope, Home, Lsn, Operation, Outcome, Output, Publish, Recipient,
-    Record, Refusal, RequestTag, SessionId, Settings, StoredMessage, Timestamp,
+    Record, Refusal, RequestTag, SessionId, Settings, Standalone, StoredMessage, TaskView, Timestamp,
 };
 use bytes::{Bytes, BytesMut};
 use field_table::{ShortString, Table};
@@ -56,6 +56,19 @@ impl World {
         }
     }
 
+    /// A world after a crash: what is in the journal is all that is left of the one before.
+    pub(crate) fn from_journal(entries: Vec<(Lsn, Bytes)>) -> Self {
+        let mut world = Self::new();
+        replay(&mut world.broker, &entries);
+        world.out = Output::new(Lsn(entries.len() as u64 + 1));
+        world.entries = entries;
+        let started = Record::Started { boot: world.broker.boot() + 1, time: world.now, clean: false };
+        started.write(&mut world.out.entry.bytes);
+        world.broker.apply(started);
+        world.close_entry();
+        world
+    }
+
     /// Channel 1 of a connection, connected and opened when it is first used.
     pub(crate) fn on(&mut self, connection: u64) -> Session<'_> {
         self.at(connection, 1)
@@ -65,7 +78,7 @@ impl World {
         let id = SessionId { connection: ConnectionId(connection), channel };
         if !self.open.contains(&id) {
             if !self.open.iter().any(|other| other.connection == id.connection) {
-                self.send(Command::Connect { connection: id.connection });
+                self.send(Command::Connect { connection: id.connection, user: name("guest") });
             }
             self.open.push(id);
             self.session_send(id, Operation::OpenSession);
@@ -76,10 +89,38 @@ impl World {
     }
 
     pub(crate) fn disconnect(&mut self, connection: u64) {
-        self.send(Command::Disconnect { connection: ConnectionId(connection) });
+        self.send(Command::Disconnect { connection: ConnectionId(connection), lost: true });
         self.open.retain(|id| id.connection.0 != connection);
         let heard = self.heard.remove(&Recipient::Connection(ConnectionId(connection))).unwrap_or_default();
         assert_eq!(heard, ["disconnected"]);
+    }
+
+    /// Time passes, and the core is called at each of its deadlines.
+    pub(crate) fn wait(&mut self, ms: u64) {
+        let until = Timestamp(self.now.0 + ms);
+        while let Some(deadline) = self.broker.next_deadline().filter(|deadline| *deadline <= until) {
+            self.now = self.now.max(deadline);
+            self.send(Command::Tick);
+        }
+        self.now = until;
+    }
+
+    /// A request of its own, on a lane of connection 100, and all that it hears so far.
+    pub(crate) fn ask(&mut self, request: u64, operation: Standalone) -> Vec<String> {
+        let lane = SessionId { connection: ConnectionId(100), channel: request as u16 };
+        if !self.open.iter().any(|other| other.connection == lane.connection) {
+            self.send(Command::Connect { connection: lane.connection, user: name("guest") });
+            self.open.push(lane);
+        }
+        self.send(Command::Standalone { lane, request: RequestTag(request), operation });
+        self.hear(request)
+    }
+
+    /// What a request has heard since.
+    pub(crate) fn hear(&mut self, request: u64) -> Vec<String> {
+        let lane = SessionId { connection: ConnectionId(100), channel: request as u16 };
+        self.check_replay();
+        self.heard.remove(&Recipient::Session(lane)).unwrap_or_default().into()
     }
 
     pub(crate) fn sent(&mut self, connection: u64, bytes: u64) {
@@ -92,7 +133,9 @@ impl World {
 
     /// Hands a command in, closes the entry, and notes what everyone hears.
     pub(crate) fn send(&mut self, command: Command) {
-        self.now.0 += 1;
+        if !matches!(command, Command::Tick) {
+            self.now.0 += 1;
+        }
         self.broker.handle(self.now, command, &mut self.out);
         self.close_entry();
         self.take_volatile();
@@ -120,7 +163,13 @@ impl World {
 
     pub(crate) fn check_replay(&self) -> DurableView {
         let live = self.broker.durable_view();
-        assert_eq!(self.replayed().durable_view(), live, "replay found another state than the live one");
+        let mut replayed = self.replayed();
+        assert_eq!(replayed.durable_view(), live, "replay found another state than the live one");
+        let mut restored = Broker::new(self.settings);
+        replayed.seal().rows(|key, value| {
+            restored.restore(key, Bytes::copy_from_slice(value)).expect("the core reads its rows");
+        });
+        assert_eq!(restored.durable_view(), live, "a checkpoint keeps another state than the live one");
         live
     }
 
@@ -171,7 +220,7 @@ impl World {
         match &addressed.effect {
             Effect::Answered { answer, .. } => describe_answer(answer),
             Effect::Refused { refusal, .. } => format!("refused: {}", describe_refusal(refusal)),
-            Effect::Deliver { consumer_tag, delivery_tag, redelivered, message } => {
+            Effect::Deliver { consumer_tag, delivery_tag, redelivered, message, .. } => {
                 let body = body(&self.envelope(*message));
                 format!("{consumer_tag}#{delivery_tag} {body}{}", again(redelivered))
             }
@@ -187,8 +236,24 @@ impl World {
             Effect::Returned { envelope } => format!("returned {}", body(envelope)),
             Effect::ConsumerCancelled { consumer_tag } => format!("cancelled {consumer_tag}"),
             Effect::Disconnected => "disconnected".to_owned(),
+            Effect::RepliedAgain { consumer_tag, delivery_tag, message, .. } => {
+                format!("reply {consumer_tag}#{delivery_tag} {} again", body(&self.envelope(*message)))
+            }
+            Effect::Task { view, result, .. } => {
+                let result = result.map(|message| format!(" {}", body(&self.envelope(message))));
+                format!("{}{}", describe_task(view), result.unwrap_or_default())
+            }
+            Effect::Leased { grant, message, .. } => {
+                format!("leased {} crashes {}", body(&self.envelope(*message)), grant.task.crashes)
+            }
         }
     }
+}
+
+/// State, status, attempts and crashes.
+pub(crate) fn describe_task(view: &TaskView) -> String {
+    let status = view.status.map(|status| format!(" {status}")).unwrap_or_default();
+    format!("{}{status} {}/{}", view.state.name(), view.attempts, view.crashes)
 }
 
 pub(crate) fn replay(broker: &mut Broker, entries: &[(Lsn, Bytes)]) {
@@ -206,6 +271,14 @@ fn describe_answer(answer: &Answer) -> String {
         Answer::QueueDeleted { messages } => format!("deleted {messages}"),
         Answer::ConsumerStarted { tag } => format!("started {tag}"),
         Answer::ConsumerStopped { tag } => format!("stopped {tag}"),
+        Answer::Enqueued { tasks, replayed } => {
+            let tasks: Vec<String> = tasks.iter().map(describe_task).collect();
+            format!("enqueued {}{}", tasks.join(", "), if *replayed { " again" } else { "" })
+        }
+        Answer::Settled(settlement) => format!("settled {}", settlement.state.name()),
+        Answer::Cancelled(view) => format!("cancelled {}", describe_task(view)),
+        Answer::LeasesGranted { count } => format!("granted {count}"),
+        Answer::LeaseExtended { cancelled, .. } => format!("extended, cancelled {cancelled}"),
         other => format!("{other:?}"),
     }
 }
@@ -227,6 +300,12 @@ fn describe_refusal(refusal: &Refusal) -> String {
         Refusal::Inequivalent { resource, argument, received, current } => {
             format!("{resource}: {argument} is {}, not {}", described(current), described(received))
         }
+        Refusal::QueueFull { backlog, limit, .. } => format!("full {backlog}/{limit}"),
+        Refusal::LeaseLost { now, .. } => {
+            format!("lease lost {}", now.map_or("for good", |(state, _)| state.name()))
+        }
+        Refusal::LeaseSettled { state, .. } => format!("lease settled {}", state.name()),
+        Refusal::TaskEnded { state, .. } => format!("ended {}", state.name()),
         other => format!("{other:?}"),
     }
 }

@@ -99,7 +99,7 @@ impl Bench {
         self.next_connection += 1;
         let client = Arc::new(Client::default());
         self.clients.insert(connection, Arc::clone(&client));
-        self.engine.connect(self.now, ConnectionId(connection), client);
+        self.engine.connect(self.now, ConnectionId(connection), ShortString::default(), client);
         self.ask(connection, [Operation::OpenSession]);
         connection
     }
@@ -167,7 +167,7 @@ impl Bench {
             let Some(message) = heard.strip_prefix("got ") else { break };
             found.push(message.to_owned());
         }
-        self.send(vec![Command::Disconnect { connection: ConnectionId(connection) }]);
+        self.send(vec![Command::Disconnect { connection: ConnectionId(connection), lost: true }]);
         self.settle();
         found
     }

@@ -114,7 +114,7 @@ fn a_client_that_goes_while_bodies_are_read_leaves_nothing_behind() {
     let two = bench.connect();
     bench.ask(two, [consume("memory", true)]);
     assert!(bench.journal.pending_reads() > 0);
-    bench.send(vec![Command::Disconnect { connection: ConnectionId(two) }]);
+    bench.send(vec![Command::Disconnect { connection: ConnectionId(two), lost: true }]);
     bench.settle();
     assert_eq!(bench.hear(two).last().unwrap(), "disconnected");
     // No-ack deliveries are settled: nothing needs the spilled blocks, and the journal's segments can go.

@@ -189,7 +189,7 @@ fn a_read_for_a_client_that_is_gone_keeps_its_segment() {
     bench.settle();
     bench.ask(two, [consume("q", true)]);
     assert!(bench.journal.pending_reads() > 0);
-    bench.send(vec![Command::Disconnect { connection: ConnectionId(two) }]);
+    bench.send(vec![Command::Disconnect { connection: ConnectionId(two), lost: true }]);
     (0..60).for_each(|number| other(&mut bench, number));
     assert!(bench.engine.counts().checkpoints > 4);
     bench.settle();

@@ -114,7 +114,7 @@ impl Life {
     fn connect(&mut self, connection: u64) {
         let client = Arc::<Client>::default();
         self.clients.insert(connection, Arc::clone(&client));
-        self.engine.connect(self.now, ConnectionId(connection), client);
+        self.engine.connect(self.now, ConnectionId(connection), field_table::ShortString::default(), client);
         self.ask(connection, vec![Operation::OpenSession]);
     }
 
@@ -243,7 +243,7 @@ impl Life {
 
     /// The one that drinks from the flood is gone, whatever was on its way to it, and another comes.
     fn replace_drinker(&mut self) {
-        let gone = Command::Disconnect { connection: ConnectionId(self.boot.drinker) };
+        let gone = Command::Disconnect { connection: ConnectionId(self.boot.drinker), lost: true };
         self.engine.submit(self.now, &mut vec![gone]);
         self.boot.drinker += 1;
         self.connect(self.boot.drinker);

@@ -170,7 +170,7 @@ fn a_lost_journal_ends_all_and_releases_nothing() {
     assert_eq!(bench.hear(one), NOTHING);
     assert!(matches!(bench.engine.health(), Health::Failed { .. }));
     assert!(bench.engine.is_drained(), "there is nothing to wait for");
-    bench.send(vec![Command::Disconnect { connection: ConnectionId(one) }]);
+    bench.send(vec![Command::Disconnect { connection: ConnectionId(one), lost: true }]);
     assert_eq!(bench.hear(one), ["disconnected"]);
 }
 

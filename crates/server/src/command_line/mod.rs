@@ -1,5 +1,6 @@
 //! The commands of the program `forebay`.
 
+mod bench;
 mod consume;
 mod hash_password;
 mod publish;
@@ -27,6 +28,8 @@ enum Command {
     Publish(publish::Publish),
     /// Print the messages of a queue
     Consume(consume::Consume),
+    /// Measure on this machine what the documentation says
+    Bench(bench::Bench),
     /// Read a password from standard input and print its hash, for the table [users] of the configuration file
     HashPassword(hash_password::HashPassword),
 }
@@ -78,6 +81,7 @@ pub fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Publish(publish) => publish.run(),
         Command::Consume(consume) => consume.run(),
+        Command::Bench(bench) => bench.run(),
         Command::HashPassword(hash_password) => hash_password.run(),
     };
     match outcome {

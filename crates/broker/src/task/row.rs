@@ -1,0 +1,108 @@
+//! A task as a row of a checkpoint.
+//!
+//! Value: what the `TaskAccepted` record says, what `TaskReturned` would say now, and `0` for a task that waits (or that a
+//! session has, which is not durable), `1` and what `TaskLeased` says, or `2` and what `TaskEnded` says, with the place of the
+//! result instead of the result.
+
+use bytes::BufMut;
+
+use super::TaskId;
+use super::life::{Holder, Phase, Task};
+use super::record::{SettledBy, TaskAccepted, TaskEnded, TaskLeased, TaskReturned};
+use crate::broker::Broker;
+use crate::varint::Cursor;
+use crate::{Lsn, Timestamp};
+
+const WAITING: u8 = 0;
+const LEASED: u8 = 1;
+const ENDED: u8 = 2;
+
+/// The durable part of a task at the moment of a seal.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SealedTask {
+    pub(crate) id: TaskId,
+    /// The encoded row.
+    pub(crate) row: Vec<u8>,
+    /// The entry that holds its result.
+    pub(crate) result: Option<Lsn>,
+}
+
+impl SealedTask {
+    pub(crate) fn of(task: &Task) -> Self {
+        let mut row = Vec::new();
+        task.accepted.write(&mut row);
+        let settled = task.last_settlement.as_ref();
+        TaskReturned {
+            task: task.accepted.id,
+            attempts: task.attempts,
+            crashes: task.crashes,
+            releases: task.releases,
+            due_at: task.due_at,
+            settled: settled.map(|settled| SettledBy { lease: settled.lease, kind: settled.kind }),
+        }
+        .write(&mut row);
+        match &task.phase {
+            Phase::Waiting { .. } => row.put_u8(WAITING),
+            Phase::Running(run) => match leased(task, run.lease, &run.holder) {
+                None => row.put_u8(WAITING),
+                Some(leased) => {
+                    row.put_u8(LEASED);
+                    leased.write(&mut row);
+                }
+            },
+            Phase::Ended(_) => {
+                row.put_u8(ENDED);
+                ended(task).iter().for_each(|ended| ended.write_row(&mut row));
+            }
+        }
+        let result = task.end().and_then(|end| end.result).map(|result| result.place.durable_at());
+        Self { id: task.accepted.id, row, result }
+    }
+}
+
+impl Broker {
+    /// Puts a task back. Its queue and the queue's messages are there already.
+    pub(crate) fn restore_task(&mut self, cursor: &mut Cursor) -> Option<()> {
+        let accepted = TaskAccepted::read(cursor)?;
+        self.apply_task_accepted(Box::new(accepted));
+        self.apply_task_returned(TaskReturned::read(cursor)?);
+        match cursor.u8()? {
+            WAITING => {}
+            LEASED => self.apply_task_leased(TaskLeased::read(cursor)?),
+            ENDED => self.apply_task_ended(TaskEnded::read_row(cursor)?),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+fn leased(task: &Task, lease: super::LeaseId, holder: &Holder) -> Option<TaskLeased> {
+    let Holder::Lease { lease_ms, worker, .. } = holder else { return None };
+    Some(TaskLeased {
+        task: task.accepted.id,
+        lease,
+        epoch: task.epoch,
+        // Of no account: a boot gives each lease a fresh period.
+        time: Timestamp(0),
+        lease_ms: *lease_ms,
+        worker: worker.clone(),
+    })
+}
+
+fn ended(task: &Task) -> Option<TaskEnded> {
+    let end = task.end()?;
+    let settled = task.last_settlement.as_ref();
+    Some(TaskEnded {
+        task: task.accepted.id,
+        state: end.state,
+        time: end.at,
+        attempts: task.attempts,
+        crashes: task.crashes,
+        epoch: task.epoch,
+        status: end.status,
+        kept_until: end.kept_until,
+        settled: settled.map(|settled| SettledBy { lease: settled.lease, kind: settled.kind }),
+        published: settled.map(|settled| settled.answer.published.clone()).unwrap_or_default(),
+        result: end.result,
+    })
+}
