@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn refusals_have_their_codes() {
         let queue = ShortString::from_static("q");
-        let task = TaskId(7);
+        let task = TaskId::from_bytes([7; 16]);
         check(Refusal::NotFound(Resource::Queue(queue.clone())), 404, "queue-not-found", None);
         check(Refusal::NoSuchTask { task }, 404, "task-not-found", None);
         check(Refusal::NotATaskQueue { queue: queue.clone() }, 409, "not-a-task-queue", None);
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_lost_lease_says_who_has_the_task_now() {
-        let refusal = Refusal::LeaseLost { task: Some(TaskId(7)), now: Some((TaskState::Running, 4)) };
+        let refusal = Refusal::LeaseLost { task: Some(TaskId::from_bytes([7; 16])), now: Some((TaskState::Running, 4)) };
         let body = format!("{:?}", problem(refusal).into_response().body());
         assert!(body.contains("epoch 4") && body.contains("running"), "{body}");
     }

@@ -217,7 +217,7 @@ mod tests {
 
     fn leased(request: RequestTag, lease: u128) -> Effect<Envelope> {
         let task = TaskView {
-            id: TaskId(1),
+            id: TaskId::from_bytes([1; 16]),
             queue: ShortString::default(),
             name: ShortString::default(),
             state: TaskState::Running,
@@ -236,7 +236,7 @@ mod tests {
             worker: None,
             progress: None,
         };
-        let grant = Box::new(Grant { lease: LeaseId(lease), expires_at: Timestamp(1), task });
+        let grant = Box::new(Grant { lease: LeaseId::from_bytes(u128::to_be_bytes(lease)), expires_at: Timestamp(1), task });
         Effect::Leased { request, grant, message: Envelope::new(b"", b"q", b"\0\0", b"") }
     }
 
@@ -264,11 +264,11 @@ mod tests {
         let board = Switchboard::default();
         let tag = board.open().unwrap();
         push(&board, leased(tag, 1));
-        assert_eq!(board.forget(tag, true), [LeaseId(1)]);
+        assert_eq!(board.forget(tag, true), [LeaseId::from_bytes(u128::to_be_bytes(1))]);
         assert!(board.has_abandoned());
         push(&board, leased(tag, 2));
         let mut context = Context::from_waker(Waker::noop());
-        assert_eq!(board.poll_orphans(&mut context), Poll::Ready(vec![LeaseId(2)]));
+        assert_eq!(board.poll_orphans(&mut context), Poll::Ready(vec![LeaseId::from_bytes(u128::to_be_bytes(2))]));
         assert!(board.has_abandoned());
         push(&board, answered(tag, Answer::LeasesGranted { count: 2 }));
         assert!(!board.has_abandoned());
