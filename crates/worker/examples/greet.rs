@@ -24,11 +24,11 @@ impl TaskType for Greet {
     type Output = String;
 }
 
-async fn greet(job: Greet, cx: Cx) -> Result<String, Fail> {
+async fn greet(job: Greet, cx: Cx, greeting: &'static str) -> Result<String, Fail> {
     if job.name.is_empty() {
         return Err(Fail::fatal("whom?").status(422));
     }
-    Ok(format!("Hello {}, at attempt {}!", job.name, cx.attempt()))
+    Ok(format!("{greeting} {}, at attempt {}!", job.name, cx.attempt()))
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         // Dropping the sender tells as well.
         let _ = stopped.await;
     };
-    let worker = Worker::connect(&url)?.handle(greet).shutdown(told, Duration::from_secs(5));
+    let worker = Worker::connect(&url)?.handle_with("Hello", greet).shutdown(told, Duration::from_secs(5));
     let worker = tokio::spawn(worker.run());
 
     let client = Client::connect(&url).await?;

@@ -136,6 +136,34 @@ impl Worker {
         self
     }
 
+    /// As [`Worker::handle`], for a handler that needs something of the program: each call gets a clone of `state`,
+    /// an `Arc` or a pool for instance.
+    ///
+    /// ```no_run
+    /// # use std::sync::Arc;
+    /// # use forebay_worker::{Cx, Fail, TaskType, UrlError, Worker};
+    /// # struct Gateway;
+    /// # impl Gateway { async fn send(&self, to: &str) -> Result<String, std::io::Error> { Ok(to.into()) } }
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct SendSms { to: String }
+    /// # impl TaskType for SendSms { const NAME: &str = "sms.send"; const QUEUE: &str = "sms"; type Output = String; }
+    /// async fn send_sms(job: SendSms, _cx: Cx, gateway: Arc<Gateway>) -> Result<String, Fail> {
+    ///     Ok(gateway.send(&job.to).await?)
+    /// }
+    ///
+    /// # fn example(gateway: Gateway) -> Result<Worker, UrlError> {
+    /// Ok(Worker::connect("amqp://localhost/")?.handle_with(Arc::new(gateway), send_sms))
+    /// # }
+    /// ```
+    pub fn handle_with<T, S, F, Fut>(self, state: S, handler: F) -> Self
+    where
+        T: TaskType,
+        S: Clone + Send + Sync + 'static,
+        F: Fn(T, Cx, S) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<T::Output, Fail>> + Send + 'static,
+    {
+        self.handle(move |payload, cx| handler(payload, cx, state.clone()))
+    }
+
     /// As [`Worker::handle`], for a handler that computes or blocks: it runs on a thread for that. Such a handler
     /// cannot be stopped; long ones should look at [`Cx::is_cancelled`].
     pub fn handle_blocking<T, F>(mut self, handler: F) -> Self
