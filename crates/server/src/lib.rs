@@ -18,6 +18,8 @@ pub mod command_line;
 mod connection;
 mod data_directory;
 mod http;
+mod http_client;
+mod lease_worker;
 mod lifecycle;
 mod limits;
 mod listener;

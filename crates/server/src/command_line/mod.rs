@@ -1,10 +1,14 @@
 //! The commands of the program `forebay`.
 
+mod api;
 mod bench;
+mod call;
 mod consume;
 mod hash_password;
 mod publish;
+mod result;
 mod serve;
+mod work;
 
 use std::process::ExitCode;
 
@@ -28,6 +32,12 @@ enum Command {
     Publish(publish::Publish),
     /// Print the messages of a queue
     Consume(consume::Consume),
+    /// Put a task into a queue, wait for the worker, and print what it answers
+    Call(call::Call),
+    /// Print the result of a task
+    Result(result::Result),
+    /// Do the tasks of a queue with a program
+    Work(work::Work),
     /// Measure on this machine what the documentation says
     Bench(bench::Bench),
     /// Read a password from standard input and print its hash, for the table [users] of the configuration file
@@ -81,6 +91,9 @@ pub fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Publish(publish) => publish.run(),
         Command::Consume(consume) => consume.run(),
+        Command::Call(call) => call.run(),
+        Command::Result(result) => result.run(),
+        Command::Work(work) => work.run(),
         Command::Bench(bench) => bench.run(),
         Command::HashPassword(hash_password) => hash_password.run(),
     };
