@@ -17,6 +17,7 @@ mod clock;
 pub mod command_line;
 mod connection;
 mod data_directory;
+mod demo;
 mod http;
 mod http_client;
 mod lease_worker;

@@ -4,6 +4,7 @@ mod api;
 mod bench;
 mod call;
 mod consume;
+mod demo;
 mod hash_password;
 mod publish;
 mod result;
@@ -26,6 +27,8 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show what a queue changes, measured on this machine in less than 30 seconds
+    Demo(demo::Demo),
     /// Run the broker
     Serve(Box<serve::Serve>),
     /// Publish messages and wait until the broker has confirmed them
@@ -40,6 +43,9 @@ enum Command {
     Work(work::Work),
     /// Measure on this machine what the documentation says
     Bench(bench::Bench),
+    /// A worker of the demonstration
+    #[command(hide = true)]
+    DemoWorker(demo::DemoWorker),
     /// Read a password from standard input and print its hash, for the table [users] of the configuration file
     HashPassword(hash_password::HashPassword),
 }
@@ -91,6 +97,8 @@ pub fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Publish(publish) => publish.run(),
         Command::Consume(consume) => consume.run(),
+        Command::Demo(demo) => demo.run(),
+        Command::DemoWorker(worker) => worker.run(),
         Command::Call(call) => call.run(),
         Command::Result(result) => result.run(),
         Command::Work(work) => work.run(),
