@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::buffers::BufferPool;
 use crate::clock;
 use crate::data_directory::{DataDirectory, DataDirectoryError};
+use crate::http::Http;
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::limits;
 use crate::listener::{ListenError, listen_on, serve_amqp};
@@ -114,7 +115,8 @@ impl Server {
             last_connection: AtomicU64::new(0),
         });
         let (alive, clients) = mpsc::channel(1);
-        let tasks = spawn_tasks(&node, amqp, http, alive);
+        let http_side = Http::new(&node, &settings.http);
+        let tasks = spawn_tasks(&node, &http_side, amqp, http, alive);
         tracing::info!(amqp = ?amqp_addresses, http = ?http_addresses, "Server startup complete");
         Ok(Self {
             node,
@@ -191,6 +193,7 @@ impl Server {
 
 fn spawn_tasks(
     node: &Arc<Node>,
+    http_side: &Http,
     amqp: Vec<TcpListener>,
     http: Vec<TcpListener>,
     alive: mpsc::Sender<()>,
@@ -202,7 +205,7 @@ fn spawn_tasks(
         tasks.spawn(async move { vhost.keep_time().await });
     }
     for listener in http {
-        tasks.spawn(crate::http::serve(Arc::clone(node), listener));
+        tasks.spawn(http_side.clone().serve(listener, alive.clone()));
     }
     for listener in amqp {
         tasks.spawn(serve_amqp(Arc::clone(node), listener, alive.clone()));

@@ -1,16 +1,23 @@
 //! `/healthz`: whether to send clients here.
 
-use hyper::StatusCode;
+use http_api::Page;
+use serde_json::json;
 
-use super::{Answer, problem, with_type};
 use crate::lifecycle::Phase;
 use crate::node::Node;
 
 /// 200 while the server serves; 503 with the reason when it stops or has failed.
-pub(super) fn answer(node: &Node) -> Answer {
+pub(super) fn page(node: &Node) -> Page {
     match node.lifecycle.phase() {
-        Phase::Serving => with_type(StatusCode::OK, "application/json", r#"{"status":"ok"}"#.to_owned()),
-        Phase::Stopping => problem::answer(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping"),
-        Phase::Failed(reason) => problem::answer(StatusCode::SERVICE_UNAVAILABLE, &reason),
+        Phase::Serving => {
+            Page { status: 200, content_type: "application/json", body: r#"{"status":"ok"}"#.into() }
+        }
+        Phase::Stopping => unwell("/problems/server-stopping", "the server is stopping"),
+        Phase::Failed(reason) => unwell("/problems/server-failed", &reason),
     }
+}
+
+fn unwell(kind: &str, detail: &str) -> Page {
+    let problem = json!({"type": kind, "title": "Service Unavailable", "status": 503, "detail": detail});
+    Page { status: 503, content_type: "application/problem+json", body: problem.to_string().into() }
 }

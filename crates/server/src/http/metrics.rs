@@ -4,19 +4,19 @@ mod broker;
 mod exposition;
 mod process;
 
-use hyper::StatusCode;
+use http_api::Page;
 
-use super::{Answer, with_type};
 use crate::node::Node;
 use exposition::Exposition;
 
 /// All numbers, under RabbitMQ's names where it has them, so that its dashboards work.
-pub(super) fn answer(node: &Node) -> Answer {
+pub(super) fn page(node: &Node) -> Page {
     let mut exposition = Exposition::default();
     identity(&mut exposition, node);
     broker::write(&mut exposition, node);
     process::write(&mut exposition);
-    with_type(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", exposition.into_text())
+    let content_type = "text/plain; version=0.0.4; charset=utf-8";
+    Page { status: 200, content_type, body: exposition.into_text().into() }
 }
 
 /// RabbitMQ's dashboards join every series with these two, and stay blank without them.

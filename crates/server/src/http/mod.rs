@@ -1,85 +1,89 @@
-//! The HTTP side: whether the server is well, and its numbers.
+//! The HTTP side's shell: sockets for the `http-api` crate, and answers to its questions.
 
+mod backend;
 mod healthz;
 mod metrics;
-mod problem;
 
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use http_api::{Limits, Service};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc};
 
+use crate::lifecycle::Phase;
+use crate::limits;
 use crate::listener::accept;
 use crate::node::Node;
+use crate::settings::HttpSettings;
+use backend::NodeBackend;
 
-type Answer = Response<Full<Bytes>>;
+/// Descriptors that HTTP connections leave to AMQP clients, files and the process itself.
+const DESCRIPTORS_RESERVED: u64 = 256;
 
-/// Connections served at once, over all listeners' own; a scraper needs one.
-const CONNECTIONS_MAX: usize = 256;
+/// HTTP connections that are possible even where descriptors are few.
+const CONNECTIONS_MIN: u64 = 64;
 
-/// How long a client may take to send the head of a request, and how long it may keep a connection without one.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// HTTP connections where descriptors are without a limit.
+const CONNECTIONS_UNLIMITED: u64 = 1_000_000;
 
-/// Serves one listener until its task is dropped.
-pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let (stream, _peer) = accept(&listener).await;
-        let node = Arc::clone(&node);
-        tokio::spawn(async move {
-            serve_connection(&node, stream).await;
-            drop(place);
-        });
-    }
+/// The HTTP side of a node, for all its listeners.
+#[derive(Clone)]
+pub(crate) struct Http {
+    node: Arc<Node>,
+    service: Arc<Service>,
+    places: Arc<Semaphore>,
 }
 
-async fn serve_connection(node: &Node, stream: TcpStream) {
-    let service = service_fn(|request| async move { Ok::<_, Infallible>(answer(node, &request)) });
-    let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
-        tracing::debug!(%error, "an HTTP connection broke");
+impl Http {
+    /// The HTTP side, with what the operator chose.
+    pub(crate) fn new(node: &Arc<Node>, settings: &HttpSettings) -> Self {
+        let limits = Limits {
+            wait_max: settings.wait_max,
+            body_bytes_max: settings.body_bytes_max,
+            ..Limits::default()
+        };
+        let service = Service::new(Arc::new(NodeBackend::new(Arc::clone(node))), limits);
+        let places = Arc::new(Semaphore::new(connections_max(limits::descriptors_max())));
+        Self { node: Arc::clone(node), service, places }
     }
-}
 
-fn answer(node: &Node, request: &Request<Incoming>) -> Answer {
-    let known: Option<fn(&Node) -> Answer> = match request.uri().path() {
-        "/healthz" => Some(healthz::answer),
-        "/metrics" => Some(metrics::answer),
-        _ => None,
-    };
-    let mut answer = match (known, request.method()) {
-        (Some(answer), &Method::GET | &Method::HEAD) => answer(node),
-        (Some(_), method) => {
-            let mut refusal = problem::answer(
-                StatusCode::METHOD_NOT_ALLOWED,
-                &format!("{method} is not possible here; use GET or HEAD"),
-            );
-            refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            refusal
+    /// Serves one listener until its task is dropped: while the server stops, too, so that `/healthz` can say so. Who came
+    /// before that holds a copy of `alive`.
+    pub(crate) async fn serve(self, listener: TcpListener, alive: mpsc::Sender<()>) {
+        loop {
+            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
+            let (stream, peer) = accept(&listener).await;
+            // Answers are written whole; waiting for more to put into a packet would only delay them.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%peer, %error, "HTTP client left at once");
+                continue;
+            }
+            let service = Arc::clone(&self.service);
+            let alive = (self.node.lifecycle.phase() == Phase::Serving).then(|| alive.clone());
+            tokio::spawn(async move {
+                http_api::serve(service, stream, peer).await;
+                drop((place, alive));
+            });
         }
-        (None, _) => problem::answer(
-            StatusCode::NOT_FOUND,
-            &format!("there is nothing at {}; there are /healthz and /metrics", request.uri().path()),
-        ),
-    };
-    answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    answer
+    }
 }
 
-fn with_type(status: StatusCode, content_type: &'static str, body: String) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer
+/// How many HTTP connections there may be at once. Others wait in the listener's queue.
+fn connections_max(descriptors_max: Option<u64>) -> usize {
+    let connections = descriptors_max.map_or(CONNECTIONS_UNLIMITED, |descriptors| {
+        descriptors.saturating_sub(DESCRIPTORS_RESERVED).clamp(CONNECTIONS_MIN, CONNECTIONS_UNLIMITED)
+    });
+    connections as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_follow_the_descriptors() {
+        assert_eq!(connections_max(Some(100)), 64);
+        assert_eq!(connections_max(Some(20_000)), 19_744);
+        assert_eq!(connections_max(None), 1_000_000);
+    }
 }

@@ -285,13 +285,38 @@ pub static DEFINITIONS: &[Definition] = &[
         key: "http.listen",
         flag: "http",
         default: &["127.0.0.1:15672", "[::1]:15672"],
-        about: "Where to listen for HTTP: `/healthz` and `/metrics`. Port 0 takes any free one.",
+        about: "Where to listen for HTTP: tasks under `/v1`, `/healthz` and `/metrics`. Port 0 takes any free one.",
         kind: Kind::List {
             form: "`host:port`",
             assign: |settings, addresses| {
                 settings.http.listen = listen(addresses)?;
                 Ok(())
             },
+        },
+    },
+    Definition {
+        key: "http.max_wait_s",
+        flag: "http-max-wait-s",
+        default: &["60"],
+        about: "The longest time that a request may wait for an outcome (`Prefer: wait=N`); a longer wish is cut. Many \
+                proxies cut silent connections after 60 s.",
+        kind: Kind::Integer {
+            unit: "seconds",
+            minimum: 1,
+            maximum: 86_400,
+            assign: |settings, number| settings.http.wait_max = Duration::from_secs(number),
+        },
+    },
+    Definition {
+        key: "http.body_bytes_max",
+        flag: "http-body-bytes-max",
+        default: &["16777216"],
+        about: "The largest body of a request. A larger one is answered with 413.",
+        kind: Kind::Integer {
+            unit: "bytes",
+            minimum: 1024,
+            maximum: 536_870_912,
+            assign: |settings, number| settings.http.body_bytes_max = number as usize,
         },
     },
     Definition {

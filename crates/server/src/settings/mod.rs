@@ -68,6 +68,10 @@ pub struct AmqpSettings {
 pub struct HttpSettings {
     /// Where to listen.
     pub listen: Listen,
+    /// The longest time that a request may wait for an outcome.
+    pub wait_max: Duration,
+    /// The largest body of a request, in bytes.
+    pub body_bytes_max: usize,
 }
 
 /// What is kept in memory.
@@ -126,7 +130,7 @@ impl Settings {
                 product: String::new(),
                 version: String::new(),
             },
-            http: HttpSettings { listen: Listen::default() },
+            http: HttpSettings { listen: Listen::default(), wait_max: Duration::ZERO, body_bytes_max: 0 },
             cache: CacheSettings { bodies_bytes: 0 },
             log: LogSettings { level: tracing::Level::INFO, format: LogFormat::Human },
         }

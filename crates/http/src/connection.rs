@@ -1,0 +1,231 @@
+//! One connection of HTTP, from its first byte to its last.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::body::Body;
+use crate::client::Client;
+use crate::service::Service;
+use crate::wire::Wire;
+
+/// What HTTP/2 begins with (RFC 9113, 3.4); no request of HTTP/1.1 does.
+const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Serves one connection to its end: HTTP/1.1, or HTTP/2 for a client that begins with its preface.
+///
+/// ```text
+///   rests ── bytes come ──> HTTP/1.1 ── quiet for a while ──> rests ──> ...
+///      └──── the preface ──> HTTP/2 ──> end
+/// ```
+///
+/// A connection that rests costs its socket and a few hundred bytes; its place in the core stays. Whatever ends it, the
+/// core forgets it.
+pub async fn serve<S>(service: Arc<Service>, stream: S, peer: SocketAddr)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let client = Arc::new(Client::new(service, peer));
+    if let Err(error) = run(&client, stream).await {
+        tracing::debug!(%peer, %error, "an HTTP connection broke");
+    }
+    client.leave().await;
+}
+
+type ConnectionError = Box<dyn std::error::Error + Send + Sync>;
+
+async fn run<S>(client: &Arc<Client>, mut stream: S) -> Result<(), ConnectionError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = Arc::clone(client.service());
+    let (backend, limits) = (service.backend(), service.limits());
+    let mut ended = backend.ended();
+    let mut patience = limits.head_timeout;
+    loop {
+        let first = tokio::select! {
+            first = rest(&mut stream, patience) => first?,
+            () = &mut ended => None,
+        };
+        let Some(first) = first else { return Ok(stream.shutdown().await?) };
+        // Boxed: while the connection rests, none of this is in memory.
+        if first == HTTP2_PREFACE[..] {
+            return Box::pin(serve_http2(client, first, stream, ended)).await;
+        }
+        match Box::pin(serve_http1(client, first, stream, &mut ended)).await? {
+            Some(rested) => stream = rested,
+            None => return Ok(()),
+        }
+        patience = limits.idle_timeout;
+    }
+}
+
+/// Waits for the client to say something: the first bytes, or none at its end or when its time is up. What could be the
+/// preface of HTTP/2 is read to where that is decided.
+async fn rest<S: AsyncRead + Unpin>(stream: &mut S, patience: Duration) -> io::Result<Option<Bytes>> {
+    let mut buffer = [0; HTTP2_PREFACE.len()];
+    let mut length = 0;
+    let reading = async {
+        loop {
+            let read = stream.read(&mut buffer[length..]).await?;
+            length += read;
+            if read == 0 || length == buffer.len() || !HTTP2_PREFACE.starts_with(&buffer[..length]) {
+                return io::Result::Ok(());
+            }
+        }
+    };
+    match tokio::time::timeout(patience, reading).await {
+        Ok(Ok(())) if length > 0 => Ok(Some(Bytes::copy_from_slice(&buffer[..length]))),
+        Ok(Ok(())) | Err(_) => Ok(None),
+        Ok(Err(error)) => Err(error),
+    }
+}
+
+/// Serves HTTP/1.1 until the connection ends, or until it has been quiet for a while: then the stream is returned.
+async fn serve_http1<S>(
+    client: &Arc<Client>,
+    first: Bytes,
+    stream: S,
+    ended: &mut Pin<Box<dyn Future<Output = ()> + Send + '_>>,
+) -> Result<Option<S>, ConnectionError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = client.service().limits();
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_timeout)
+        .max_buf_size(limits.head_bytes_max as usize)
+        .max_headers(100);
+    let wire = Wire::new(first, stream, Arc::clone(client.activity()));
+    let mut connection = builder.serve_connection(wire, Serve(Arc::clone(client)));
+    let (mut quiet, mut is_told, mut is_resting) = (pin!(client.activity().quiet(limits.rest_after)), false, false);
+    loop {
+        tokio::select! {
+            biased;
+            done = poll_fn(|context| connection.poll_without_shutdown(context)) => {
+                done?;
+                break;
+            }
+            () = &mut *ended, if !is_told => {
+                (is_told, is_resting) = (true, false);
+                client.stop();
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+            () = &mut quiet, if !is_told && !is_resting => {
+                // Ends at once, since nothing is under way; a request that has just come is answered first.
+                is_resting = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+        }
+    }
+    let parts = connection.into_parts();
+    let (before, mut stream) = parts.io.into_parts();
+    if !is_resting {
+        stream.shutdown().await?;
+        return Ok(None);
+    }
+    let unread = joined(parts.read_buf, before);
+    if unread.is_empty() {
+        return Ok(Some(stream));
+    }
+    // The beginning of a request came in the last moment.
+    Box::pin(serve_http1(client, unread, stream, ended)).await
+}
+
+fn joined(read: Bytes, before: Bytes) -> Bytes {
+    if before.is_empty() {
+        return read;
+    }
+    let mut joined = BytesMut::with_capacity(read.len() + before.len());
+    joined.put(read);
+    joined.put(before);
+    joined.freeze()
+}
+
+async fn serve_http2<S>(
+    client: &Arc<Client>,
+    first: Bytes,
+    stream: S,
+    mut ended: Pin<Box<dyn Future<Output = ()> + Send + '_>>,
+) -> Result<(), ConnectionError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = client.service().limits();
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams_max)
+        .max_header_list_size(limits.head_bytes_max)
+        .initial_stream_window_size(64 * 1024)
+        .initial_connection_window_size(1024 * 1024)
+        .max_send_buf_size(64 * 1024)
+        // A client that is gone without a word is noticed, and what it waited for given up.
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(20));
+    let wire = Wire::new(first, stream, Arc::clone(client.activity()));
+    let mut connection = pin!(builder.serve_connection(wire, Serve(Arc::clone(client))));
+    let mut is_told = false;
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut connection => return Ok(done?),
+            () = &mut ended, if !is_told => {
+                is_told = true;
+                client.stop();
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+/// Answers the requests of a connection.
+struct Serve(Arc<Client>);
+
+impl hyper::service::Service<Request<Incoming>> for Serve {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    // Boxed, so that a connection without a request does not carry the room for one.
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let under_way = self.0.activity().begin();
+        let client = Arc::clone(&self.0);
+        Box::pin(async move { Ok(crate::service::respond(client, request, under_way).await) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn first(bytes: &[u8]) -> Option<Bytes> {
+        let (mut here, mut there) = tokio::io::duplex(64);
+        there.write_all(bytes).await.unwrap();
+        rest(&mut here, Duration::from_millis(200)).await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_preface_is_read_to_where_it_is_decided() {
+        assert_eq!(first(b"GET / HTTP/1.1\r\n").await.unwrap(), "GET / HTTP/1.1\r\n");
+        assert_eq!(first(b"PUT").await.unwrap(), "PUT");
+        assert_eq!(first(b"PRI * HTTP/1").await.unwrap(), "PRI * HTTP/1");
+        assert_eq!(first(&[&HTTP2_PREFACE[..], b"more"].concat()).await.unwrap(), HTTP2_PREFACE[..]);
+        // Undecided when the time is up.
+        assert_eq!(first(b"P").await, None);
+        assert_eq!(first(b"").await, None);
+    }
+}
