@@ -1,6 +1,7 @@
 //! The worker against a scripted broker, and against the real one.
 
 mod connection;
+mod once;
 mod proxy;
 mod real_broker;
 mod results;

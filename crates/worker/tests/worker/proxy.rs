@@ -19,7 +19,9 @@ impl Proxy {
         let open = streams.clone();
         thread::spawn(move || {
             for client in listener.incoming() {
-                let (client, broker) = (client.unwrap(), TcpStream::connect(&broker).unwrap());
+                let client = client.unwrap();
+                // A broker that is away is no listener to its clients either.
+                let Ok(broker) = TcpStream::connect(&broker) else { continue };
                 open.lock().unwrap().extend([client.try_clone().unwrap(), broker.try_clone().unwrap()]);
                 pass_on(client.try_clone().unwrap(), broker.try_clone().unwrap());
                 pass_on(broker, client);
