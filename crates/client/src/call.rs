@@ -69,7 +69,7 @@ impl<'a, T: TaskType> IntoFuture for Call<'a, T> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let task = self.task.map_err(SendError::Encode)?;
+            let task = self.task.map_err(|error| CallError::Send(SendError::Encode(error)))?;
             let reply = self.client.answer(self.queue, task, self.timeout).await?;
             read(&reply)
         })

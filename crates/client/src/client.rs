@@ -200,18 +200,17 @@ impl Client {
     /// Makes a call.
     pub(crate) async fn answer(&self, queue: &str, task: Task, limit: Duration) -> Result<Reply, CallError> {
         let task_id = TaskId::fresh();
-        let publication = task.into_call(task_id).into_publication("", queue)?;
         let asking = async {
+            let publication = task.into_call(task_id).into_publication("", queue)?;
             let share = self.call_budget.take(publication.bytes()).await;
             let (_place, answer) = self.calls.add(task_id, publication, share);
-            self.link.send(Command::Call(task_id)).await.map_err(PublishError::from)?;
-            match answer.await {
-                Ok(answer) => Ok(answer?),
-                Err(_) => Err(PublishError::Closed),
-            }
+            self.link.send(Command::Call(task_id)).await?;
+            answer.await.unwrap_or(Err(PublishError::Closed))
         };
         match timeout(limit, asking).await {
-            Ok(outcome) => outcome?.map_err(|failure| CallError::Failed { task_id, failure }),
+            Ok(Ok(Ok(reply))) => Ok(reply),
+            Ok(Ok(Err(failure))) => Err(CallError::Failed { task_id, failure }),
+            Ok(Err(error)) => Err(CallError::not_published(queue, error)),
             Err(_) => Err(CallError::Late { task_id, waited: limit }),
         }
     }

@@ -92,9 +92,15 @@ pub enum CallError {
         /// What does not fit.
         source: serde_json::Error,
     },
-    /// The task was not sent.
+    /// There is no such queue. Nothing was stored.
+    #[error("there is no queue '{queue}'; declare it first")]
+    Unroutable {
+        /// The queue.
+        queue: String,
+    },
+    /// The task was not sent, for another reason.
     #[error(transparent)]
-    Send(#[from] SendError),
+    Send(SendError),
 }
 
 /// What a worker said about a task that failed.
@@ -116,9 +122,13 @@ impl std::fmt::Display for Failure {
     }
 }
 
-impl From<PublishError> for CallError {
-    fn from(error: PublishError) -> Self {
-        Self::Send(error.into())
+impl CallError {
+    /// What it means to a caller that its task was not published.
+    pub(crate) fn not_published(queue: &str, error: PublishError) -> Self {
+        match error {
+            PublishError::Unroutable { .. } => Self::Unroutable { queue: queue.to_owned() },
+            error => Self::Send(error.into()),
+        }
     }
 }
 

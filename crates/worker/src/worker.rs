@@ -43,9 +43,9 @@ use crate::{Cx, Fail, Job, Output};
 /// ```
 ///
 /// Every task runs **at least once**: a worker that loses its connection loses its tasks to others, and what its
-/// handlers then answer counts for nothing. What a handler tells the broker (its result, and what it published
-/// through [`Cx`]) happens exactly once, together, or not at all. Other systems should be told [`Cx::task_id`] or
-/// [`Cx::epoch`].
+/// handlers then answer counts for nothing. What a handler tells the broker about a task, its result and what it
+/// published through [`Cx`], happens once and together, or not at all. Other systems should be told [`Cx::task_id`] or
+/// [`Cx::epoch`]. On queues whose messages are no tasks a repeated attempt repeats all of it.
 ///
 /// A handler that panics has failed its attempt; the worker goes on. The connection, and with it the right to the
 /// tasks, lives on a thread of its own: handlers may keep the runtime busy.

@@ -10,5 +10,6 @@ mod publishing;
 mod replies;
 mod routing;
 mod settling;
+mod task_model;
 mod tasks;
 mod transactions;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use broker::{
     Addressed, Answer, Binding, Broker, Command, ConnectionId, Consume, DeclareExchange, DeclareQueue,
     Described, DurableView, Effect, Envelope, Home, Lsn, Operation, Outcome, Output, Publish, Recipient,
-    Record, Refusal, RequestTag, SessionId, Settings, Standalone, StoredMessage, TaskView, Timestamp,
+    Record, Refusal, RequestTag, Seed, SessionId, Settings, Standalone, StoredMessage, TaskView, Timestamp,
 };
 use bytes::{Bytes, BytesMut};
 use field_table::{ShortString, Table};
@@ -58,7 +58,10 @@ impl World {
 
     /// A world after a crash: what is in the journal is all that is left of the one before.
     pub(crate) fn from_journal(entries: Vec<(Lsn, Bytes)>) -> Self {
-        let mut world = Self::new();
+        // A seed is new for each boot.
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&entries.len().to_be_bytes());
+        let mut world = Self::with(Settings { seed: Seed(seed), ..Settings::default() });
         replay(&mut world.broker, &entries);
         world.out = Output::new(Lsn(entries.len() as u64 + 1));
         world.entries = entries;

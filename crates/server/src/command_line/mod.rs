@@ -1,10 +1,15 @@
 //! The commands of the program `forebay`.
 
+mod api;
 mod bench;
+mod call;
 mod consume;
+mod demo;
 mod hash_password;
 mod publish;
+mod result;
 mod serve;
+mod work;
 
 use std::process::ExitCode;
 
@@ -22,14 +27,25 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show what a queue changes, measured on this machine in less than 30 seconds
+    Demo(demo::Demo),
     /// Run the broker
     Serve(Box<serve::Serve>),
     /// Publish messages and wait until the broker has confirmed them
     Publish(publish::Publish),
     /// Print the messages of a queue
     Consume(consume::Consume),
+    /// Put a task into a queue, wait for the worker, and print what it answers
+    Call(call::Call),
+    /// Print the result of a task
+    Result(result::Result),
+    /// Do the tasks of a queue with a program
+    Work(work::Work),
     /// Measure on this machine what the documentation says
     Bench(bench::Bench),
+    /// A worker of the demonstration
+    #[command(hide = true)]
+    DemoWorker(demo::DemoWorker),
     /// Read a password from standard input and print its hash, for the table [users] of the configuration file
     HashPassword(hash_password::HashPassword),
 }
@@ -81,6 +97,11 @@ pub fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Publish(publish) => publish.run(),
         Command::Consume(consume) => consume.run(),
+        Command::Demo(demo) => demo.run(),
+        Command::DemoWorker(worker) => worker.run(),
+        Command::Call(call) => call.run(),
+        Command::Result(result) => result.run(),
+        Command::Work(work) => work.run(),
         Command::Bench(bench) => bench.run(),
         Command::HashPassword(hash_password) => hash_password.run(),
     };

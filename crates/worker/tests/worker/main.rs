@@ -1,6 +1,8 @@
 //! The worker against a scripted broker, and against the real one.
 
 mod connection;
+mod once;
+mod proxy;
 mod real_broker;
 mod results;
 #[allow(dead_code, reason = "shared with the tests of the client, which need more of it")]
@@ -9,3 +11,4 @@ mod scripted_broker;
 #[path = "../../../client/tests/client/server.rs"]
 mod server;
 mod support;
+mod tasks;

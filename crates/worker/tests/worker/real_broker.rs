@@ -53,11 +53,23 @@ async fn a_worker_goes_on_after_the_broker_was_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_call_is_answered_however_often_the_broker_dies() {
+async fn every_call_to_a_plain_queue_is_answered_however_often_the_broker_dies() {
+    check_calls_while_the_broker_dies(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_call_to_a_queue_of_tasks_is_answered_however_often_the_broker_dies() {
+    check_calls_while_the_broker_dies(true).await;
+}
+
+async fn check_calls_while_the_broker_dies(is_task_queue: bool) {
     let mut server = Server::start();
     let client = Client::connect(&server.url()).await.unwrap();
-    client.declare_queue("sums").await.unwrap();
-    let worker = Worker::connect(&server.url()).unwrap().declare(false).handle(add);
+    match is_task_queue {
+        true => client.declare_task_queue("sums").await.unwrap(),
+        false => client.declare_queue("sums").await.unwrap(),
+    }
+    let worker = Worker::connect(&server.url()).unwrap().declare(is_task_queue).handle(add);
     let running = Running::start(worker, GRACE);
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let callers: Vec<_> = (0..16)
