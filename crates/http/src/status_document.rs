@@ -67,7 +67,8 @@ pub(crate) fn status_document(view: &TaskView) -> Map<String, Value> {
 
 fn links(view: &TaskView) -> Value {
     let own = location(view);
-    let mut links = json!({"self": own, "result": format!("{own}/result"), "events": format!("{own}/events")});
+    let mut links =
+        json!({"self": own, "result": format!("{own}/result"), "events": format!("{own}/events")});
     if !view.state.is_final() {
         links["cancel"] = format!("{own}/cancel").into();
     }
@@ -89,7 +90,9 @@ pub(crate) fn outcome(seen: &Seen) -> Outcome<'_> {
         result_base64: None,
         result_content_type: None,
     };
-    let Some(envelope) = seen.result.as_ref().filter(|envelope| !envelope.body().is_empty()) else { return outcome };
+    let Some(envelope) = seen.result.as_ref().filter(|envelope| !envelope.body().is_empty()) else {
+        return outcome;
+    };
     let content_type = content_type(envelope);
     match json_body(envelope) {
         Some(raw) if seen.view.state == TaskState::Failed => outcome.error = Some(raw),
@@ -104,7 +107,8 @@ pub(crate) fn outcome(seen: &Seen) -> Outcome<'_> {
 
 /// What a message says of the kind of its body.
 pub(crate) fn content_type(envelope: &Envelope) -> Option<String> {
-    let kind = PropertiesView::from_checked(envelope.properties()).value(message_properties::Property::ContentType)?;
+    let kind = PropertiesView::from_checked(envelope.properties())
+        .value(message_properties::Property::ContentType)?;
     Some(String::from_utf8_lossy(kind).into_owned())
 }
 

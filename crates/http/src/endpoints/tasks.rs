@@ -72,7 +72,8 @@ fn several(body: &[u8]) -> Result<Vec<Draft>, Problem> {
     match documents.len() {
         0 => return Err(json::invalid("the list is empty; send at least one task")),
         count if count > TASKS_MAX => {
-            let detail = format!("the list has {count} tasks, at most {TASKS_MAX} fit into one request; send several");
+            let detail =
+                format!("the list has {count} tasks, at most {TASKS_MAX} fit into one request; send several");
             return Err(json::invalid(&detail).with("limit", TASKS_MAX));
         }
         _ => {}

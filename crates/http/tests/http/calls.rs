@@ -18,8 +18,14 @@ async fn a_caller_gets_the_workers_bytes() {
     });
     assert_eq!((told.status, told.text(), told.header("content-type")), (200, "<b>hi</b>", "text/plain"));
     assert_eq!(told.header("task-id"), lease["task"]["id"]);
-    assert_eq!((told.header("x-content-type-options"), told.header("content-security-policy")), ("nosniff", "sandbox"));
-    assert_eq!((&lease["task"]["name"], &lease["task"]["payload_base64"]), (&json!("render"), &json!("AP8=")));
+    assert_eq!(
+        (told.header("x-content-type-options"), told.header("content-security-policy")),
+        ("nosniff", "sandbox")
+    );
+    assert_eq!(
+        (&lease["task"]["name"], &lease["task"]["payload_base64"]),
+        (&json!("render"), &json!("AP8="))
+    );
     assert_eq!(lease["task"]["content_type"], "image/x-raw");
 }
 
@@ -33,7 +39,13 @@ async fn a_worker_chooses_the_status() {
         ("complete", "application/json", r#"{"result":[1],"status":201}"#, 201, "application/json"),
         ("complete", "application/json", "{}", 204, ""),
         ("complete", "application/json", r#"{"result":"no","status":422}"#, 422, "application/problem+json"),
-        ("fail", "application/json", r#"{"error":{"title":"bad size","status":413},"retry":false}"#, 413, "application/problem+json"),
+        (
+            "fail",
+            "application/json",
+            r#"{"error":{"title":"bad size","status":413},"retry":false}"#,
+            413,
+            "application/problem+json",
+        ),
         ("fail", "application/json", r#"{"retry":false}"#, 500, "application/problem+json"),
     ] {
         let (told, ()) = tokio::join!(world.ask(post("/v1/queues/q/call")), async {
@@ -41,7 +53,11 @@ async fn a_worker_chooses_the_status() {
             let told = world.ask(post(&path).header("content-type", content_type).body(body)).await;
             assert_eq!(told.status, 200, "{told:?}");
         });
-        assert_eq!((told.status, told.header("content-type")), (status, expected_type), "{settle} {body}: {told:?}");
+        assert_eq!(
+            (told.status, told.header("content-type")),
+            (status, expected_type),
+            "{settle} {body}: {told:?}"
+        );
         if expected_type == "application/problem+json" {
             told.expect_problem(status, "task-failed");
         }
@@ -54,7 +70,9 @@ async fn a_raw_result_may_have_a_status() {
     world.queue("q").await;
     let (told, ()) = tokio::join!(world.ask(post("/v1/queues/q/call")), async {
         let path = format!("/v1/leases/{}/complete", world.lease("q").await["lease"].as_str().unwrap());
-        let raw = |status| post(&path).header("task-status", status).header("content-type", "text/html").body("made");
+        let raw = |status| {
+            post(&path).header("task-status", status).header("content-type", "text/html").body("made")
+        };
         world.ask(raw("99")).await.expect_problem(422, "invalid-request");
         world.ask(raw("2e2")).await.expect_problem(422, "invalid-request");
         assert_eq!(world.ask(raw("201")).await.status, 200);
@@ -67,7 +85,10 @@ async fn a_late_caller_gets_the_place_and_the_task_goes_on() {
     let world = World::new();
     world.queue("q").await;
     let told = world.ask(post("/v1/queues/q/call").header("prefer", "wait=1")).await;
-    assert_eq!((told.status, told.header("preference-applied"), told.header("retry-after")), (202, "wait=1", "1"));
+    assert_eq!(
+        (told.status, told.header("preference-applied"), told.header("retry-after")),
+        (202, "wait=1", "1")
+    );
     world.complete(&world.lease("q").await, "x").await;
     let result = format!("{}/result", told.header("location"));
     assert_eq!(world.ask(get(&result)).await.text(), "x");
@@ -101,7 +122,9 @@ async fn many_calls_wait_on_one_connection_of_http2() {
     let mut answers = tokio::task::JoinSet::new();
     for number in 0..300_u32 {
         let mut client = client.again();
-        answers.spawn(async move { (number, client.ask(post("/v1/queues/q/call").body(format!("{number}"))).await) });
+        answers.spawn(async move {
+            (number, client.ask(post("/v1/queues/q/call").body(format!("{number}"))).await)
+        });
     }
     let worker = async {
         let mut done = 0;
@@ -110,7 +133,10 @@ async fn many_calls_wait_on_one_connection_of_http2() {
             for lease in world.ask(ask).await.json()["leases"].as_array().unwrap() {
                 let path = format!("/v1/leases/{}/complete", lease["lease"].as_str().unwrap());
                 let echo = lease["task"]["payload_base64"].as_str().unwrap().to_owned();
-                assert_eq!(world.ask(post(&path).header("content-type", "text/plain").body(echo)).await.status, 200);
+                assert_eq!(
+                    world.ask(post(&path).header("content-type", "text/plain").body(echo)).await.status,
+                    200
+                );
                 done += 1;
             }
         }

@@ -60,7 +60,10 @@ async fn an_answer_that_nobody_takes_is_not_lost_by_resting() {
         bytes += stream.read(&mut read).await.unwrap();
     }
     // And the connection goes on.
-    while tokio::time::timeout(Duration::from_millis(200), stream.read(&mut read)).await.is_ok_and(|read| read.unwrap() > 0) {}
+    while tokio::time::timeout(Duration::from_millis(200), stream.read(&mut read))
+        .await
+        .is_ok_and(|read| read.unwrap() > 0)
+    {}
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n").await.unwrap();
     let length = stream.read(&mut read).await.unwrap();
     assert!(read[..length].starts_with(b"HTTP/1.1 200 OK"));
@@ -73,7 +76,10 @@ async fn each_user_of_a_connection_has_a_line_of_its_own() {
     until(|| world.connections() == 0).await;
     let mut client = world.client2().await;
     assert_eq!(client.ask(get("/v1/queues/q")).await.status, 200);
-    assert_eq!(client.ask(get("/v1/queues/q").header("authorization", "Basic cmVhZGVyOmd1ZXN0")).await.status, 200);
+    assert_eq!(
+        client.ask(get("/v1/queues/q").header("authorization", "Basic cmVhZGVyOmd1ZXN0")).await.status,
+        200
+    );
     assert_eq!(client.ask(get("/v1/queues/q")).await.status, 200);
     assert_eq!(world.connections(), 2);
     client.cut();

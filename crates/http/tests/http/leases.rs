@@ -38,8 +38,14 @@ async fn tasks_are_taken_several_at_once_and_waited_for() {
 async fn wrong_wishes_for_leases_are_refused() {
     let world = World::new();
     world.queue("q").await;
-    for document in [r#"{"max":0}"#, r#"{"max":101}"#, r#"{"lease":"999ms"}"#, r#"{"lease":"61m"}"#, r#"{"lease":30}"#, r#"{"linger":"1s"}"#]
-    {
+    for document in [
+        r#"{"max":0}"#,
+        r#"{"max":101}"#,
+        r#"{"lease":"999ms"}"#,
+        r#"{"lease":"61m"}"#,
+        r#"{"lease":30}"#,
+        r#"{"linger":"1s"}"#,
+    ] {
         world.ask(post("/v1/queues/q/leases").json(document)).await.expect_problem(422, "invalid-request");
     }
     world.ask(post("/v1/queues/nope/leases")).await.expect_problem(404, "queue-not-found");
@@ -126,7 +132,8 @@ async fn a_lease_that_nobody_keeps_is_lost() {
     let first = told.json()["leases"][0].clone();
     let second = world.lease("q").await;
     assert_eq!(second["task"]["crashes"], 1);
-    let problem = world.ask(post(&format!("{}/complete", path(&first)))).await.expect_problem(409, "lease-lost");
+    let problem =
+        world.ask(post(&format!("{}/complete", path(&first)))).await.expect_problem(409, "lease-lost");
     assert_eq!((&problem["task"], &problem["epoch"]), (&second["task"]["id"], &second["task"]["epoch"]));
 }
 

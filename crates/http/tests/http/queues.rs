@@ -71,7 +71,8 @@ async fn messages_are_published_and_have_to_arrive() {
 async fn a_published_message_is_a_task_on_a_task_queue() {
     let world = World::new();
     world.queue("q").await;
-    let publish = post("/v1/exchanges/amq.default/messages").header("routing-key", "q").header("task-name", "greet");
+    let publish =
+        post("/v1/exchanges/amq.default/messages").header("routing-key", "q").header("task-name", "greet");
     assert_eq!(world.ask(publish.header("content-type", "application/json").body("[1]")).await.status, 204);
     let lease = world.lease("q").await;
     assert_eq!((&lease["task"]["name"], &lease["task"]["payload"]), (&json!("greet"), &json!([1])));

@@ -57,8 +57,14 @@ async fn users_need_rights() {
 #[tokio::test]
 async fn pages_of_other_origins_change_nothing() {
     let world = World::new();
-    world.ask(put("/v1/queues/q").header("sec-fetch-site", "cross-site")).await.expect_problem(403, "cross-site");
-    world.ask(put("/v1/queues/q").header("origin", "https://evil.example")).await.expect_problem(403, "cross-site");
+    world
+        .ask(put("/v1/queues/q").header("sec-fetch-site", "cross-site"))
+        .await
+        .expect_problem(403, "cross-site");
+    world
+        .ask(put("/v1/queues/q").header("origin", "https://evil.example"))
+        .await
+        .expect_problem(403, "cross-site");
     assert_eq!(world.ask(put("/v1/queues/q").header("origin", "http://test")).await.status, 201);
     assert_eq!(world.ask(get("/v1/queues/q").header("sec-fetch-site", "cross-site")).await.status, 200);
 }
@@ -84,7 +90,9 @@ async fn bodies_have_to_be_of_their_kind() {
     let deep = format!(r#"{{"payload":{}{}}}"#, "[".repeat(200), "]".repeat(200));
     assert_eq!(world.ask(tasks().json(deep)).await.expect_problem(422, "invalid-request")["limit"], 128);
     let reserved = world.ask(tasks().json(r#"{"headers":{"x-delay":1}}"#)).await;
-    assert!(reserved.expect_problem(422, "invalid-request")["detail"].as_str().unwrap().contains("options.delay"));
+    assert!(
+        reserved.expect_problem(422, "invalid-request")["detail"].as_str().unwrap().contains("options.delay")
+    );
     let long = format!(r#"{{"name":"{}"}}"#, "n".repeat(256));
     world.ask(tasks().json(long)).await.expect_problem(422, "invalid-request");
     let told = world.ask(post("/v1/queues/q/call").header("task-name", &"n".repeat(256))).await;
@@ -95,7 +103,8 @@ async fn bodies_have_to_be_of_their_kind() {
 async fn bodies_are_bounded() {
     let world = World::with(http_api::Limits { body_bytes_max: 1000, ..Default::default() });
     world.queue("q").await;
-    let told = world.ask(post("/v1/queues/q/call").header("prefer", "respond-async").body(vec![0; 1000])).await;
+    let told =
+        world.ask(post("/v1/queues/q/call").header("prefer", "respond-async").body(vec![0; 1000])).await;
     assert_eq!(told.status, 202);
     let told = world.ask(post("/v1/queues/q/call").body(vec![0; 1001])).await;
     assert_eq!(told.expect_problem(413, "body-too-large")["limit"], 1000);
@@ -106,7 +115,10 @@ async fn preferences_have_to_be_readable() {
     let world = World::new();
     world.queue("q").await;
     for path in ["/v1/queues/q/tasks", "/v1/queues/q/call", "/v1/queues/q/leases"] {
-        world.ask(post(path).header("prefer", "wait=soon").json("{}")).await.expect_problem(400, "bad-prefer");
+        world
+            .ask(post(path).header("prefer", "wait=soon").json("{}"))
+            .await
+            .expect_problem(400, "bad-prefer");
     }
     let unknown = "/v1/tasks/01934c3a-7e2b-7c1d-9f00-5a2b3c4d5e6f";
     world.ask(get(unknown).header("prefer", "wait=-1")).await.expect_problem(400, "bad-prefer");

@@ -10,13 +10,17 @@ use crate::support::{World, get, post, put};
 async fn a_task_is_accepted_and_followed_to_its_result() {
     let world = World::new();
     world.queue("q").await;
-    let document = r#"{"name":"sms.send","payload":{"to":"+1"},"headers":{"k":[1,null]},"options":{"max_attempts":3}}"#;
+    let document =
+        r#"{"name":"sms.send","payload":{"to":"+1"},"headers":{"k":[1,null]},"options":{"max_attempts":3}}"#;
     let told = world.ask(post("/v1/queues/q/tasks").json(document)).await;
     assert_eq!(told.status, 202, "{told:?}");
     let (task, place) = (told.json(), told.header("location").to_owned());
     assert_eq!(place, format!("/v1/tasks/{}", task["id"].as_str().unwrap()));
     assert_eq!((told.header("retry-after"), told.header("task-id")), ("1", task["id"].as_str().unwrap()));
-    assert_eq!((&task["state"], &task["name"], &task["max_attempts"]), (&json!("ready"), &json!("sms.send"), &json!(3)));
+    assert_eq!(
+        (&task["state"], &task["name"], &task["max_attempts"]),
+        (&json!("ready"), &json!("sms.send"), &json!(3))
+    );
     assert_eq!(world.ask(get(&format!("{place}/result"))).await.status, 202);
 
     let lease = world.lease("q").await;
@@ -31,7 +35,10 @@ async fn a_task_is_accepted_and_followed_to_its_result() {
     assert!(ended["ended_at"].is_string() && ended["kept_until"].is_string(), "{ended}");
     for _ in 0..2 {
         let result = world.ask(get(&format!("{place}/result"))).await;
-        assert_eq!((result.status, result.text(), result.header("content-type")), (200, "sent", "text/plain"));
+        assert_eq!(
+            (result.status, result.text(), result.header("content-type")),
+            (200, "sent", "text/plain")
+        );
         assert_eq!(result.header("x-content-type-options"), "nosniff");
         assert_eq!(result.header("content-security-policy"), "sandbox");
     }
@@ -44,11 +51,13 @@ async fn several_tasks_come_all_or_none() {
     let told = world.ask(post("/v1/queues/q/tasks").json(r#"[{"payload":1},{"payload":2}]"#)).await;
     assert_eq!((told.status, told.json()["tasks"].as_array().unwrap().len()), (202, 2));
     let wrong = r#"[{"payload":1},{"options":{"delay":"soon"}}]"#;
-    let problem = world.ask(post("/v1/queues/q/tasks").json(wrong)).await.expect_problem(422, "invalid-request");
+    let problem =
+        world.ask(post("/v1/queues/q/tasks").json(wrong)).await.expect_problem(422, "invalid-request");
     assert!(problem["detail"].as_str().unwrap().contains("[1]"), "{problem}");
     world.ask(post("/v1/queues/q/tasks").json("[]")).await.expect_problem(422, "invalid-request");
     let many = format!("[{}]", vec!["{}"; 1001].join(","));
-    let problem = world.ask(post("/v1/queues/q/tasks").json(many)).await.expect_problem(422, "invalid-request");
+    let problem =
+        world.ask(post("/v1/queues/q/tasks").json(many)).await.expect_problem(422, "invalid-request");
     assert_eq!(problem["limit"], 1000);
     assert_eq!(world.ask(get("/v1/queues/q")).await.json()["ready"], 2);
 }
@@ -69,7 +78,9 @@ async fn a_repeated_request_is_the_same_request() {
     let world = World::new();
     world.queue("q").await;
     let send = |payload: &str| {
-        post("/v1/queues/q/tasks").header("idempotency-key", "\"k\"").json(format!(r#"{{"payload":{payload}}}"#))
+        post("/v1/queues/q/tasks")
+            .header("idempotency-key", "\"k\"")
+            .json(format!(r#"{{"payload":{payload}}}"#))
     };
     let first = world.ask(send("1")).await;
     let again = world.ask(send("1").header("traceparent", "00-a-b-01")).await;
@@ -90,11 +101,13 @@ async fn a_repeated_request_is_the_same_request() {
 async fn who_waits_gets_the_outcome_or_the_place() {
     let world = World::new();
     world.queue("q").await;
-    let late = world.ask(post("/v1/queues/q/tasks").header("prefer", "respond-async, wait=1").json("{}")).await;
+    let late =
+        world.ask(post("/v1/queues/q/tasks").header("prefer", "respond-async, wait=1").json("{}")).await;
     assert_eq!((late.status, late.header("preference-applied")), (202, "respond-async, wait=1"));
     world.complete(&world.lease("q").await, "late").await;
 
-    let waiting = async { world.ask(post("/v1/queues/q/tasks").header("prefer", "wait=10").json("{}")).await };
+    let waiting =
+        async { world.ask(post("/v1/queues/q/tasks").header("prefer", "wait=10").json("{}")).await };
     let working = async {
         let lease = world.lease("q").await;
         let path = format!("/v1/leases/{}/complete", lease["lease"].as_str().unwrap());
@@ -110,6 +123,8 @@ async fn a_known_status_is_waited_upon_until_it_changes() {
     let world = World::new();
     world.queue("q").await;
     let place = world.ask(post("/v1/queues/q/tasks").json("{}")).await.header("location").to_owned();
+    let release = format!("/v1/leases/{}/release", world.lease("q").await["lease"].as_str().unwrap());
+    assert_eq!(world.ask(post(&release)).await.status, 200);
     let tag = world.ask(get(&place)).await.header("etag").to_owned();
     let known = || get(&place).header("if-none-match", &tag);
     let told = world.ask(known()).await;
@@ -118,8 +133,10 @@ async fn a_known_status_is_waited_upon_until_it_changes() {
     assert_eq!(world.ask(known().header("prefer", "wait=1")).await.status, 304);
     assert!(started.elapsed() >= Duration::from_millis(950));
     // Not known: at once.
-    let other = get(&place).header("if-none-match", "\"1\"");
+    let started = Instant::now();
+    let other = get(&place).header("if-none-match", "\"1\"").header("prefer", "wait=10");
     assert_eq!(world.ask(other).await.status, 200);
+    assert!(started.elapsed() < Duration::from_secs(5));
 
     let (told, lease) = tokio::join!(world.ask(known().header("prefer", "wait=10")), world.lease("q"));
     assert_eq!((told.status, &told.json()["state"]), (200, &json!("running")));
