@@ -27,13 +27,18 @@ impl Activity {
         UnderWay(Arc::clone(self))
     }
 
-    /// Waits until nothing has happened for so long.
-    pub(crate) async fn quiet(&self, time: Duration) {
+    /// How many requests have begun.
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    /// Waits until at least so many requests have begun and then nothing has happened for so long.
+    pub(crate) async fn quiet(&self, begun_min: u64, time: Duration) {
         loop {
             self.idle().await;
-            let begun = self.begun.load(Ordering::SeqCst);
+            let begun = self.begun();
             tokio::time::sleep(time).await;
-            let is_same = begun == self.begun.load(Ordering::SeqCst) && begun > 0;
+            let is_same = begun == self.begun() && begun >= begun_min;
             if is_same && self.is_idle() && !self.is_write_blocked.load(Ordering::SeqCst) {
                 return;
             }
@@ -75,7 +80,7 @@ mod tests {
     async fn a_connection_is_quiet_when_nothing_happened_for_a_while() {
         let activity = Arc::new(Activity::default());
         let quiet = |activity: Arc<Activity>| async move {
-            tokio::time::timeout(Duration::from_secs(10), activity.quiet(Duration::from_secs(1)))
+            tokio::time::timeout(Duration::from_secs(10), activity.quiet(1, Duration::from_secs(1)))
                 .await
                 .is_ok()
         };

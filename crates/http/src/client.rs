@@ -11,9 +11,11 @@ use hyper::header::HeaderName;
 
 use crate::activity::Activity;
 use crate::authentication::Credentials;
+use crate::backend::Condition;
 use crate::line::Line;
 use crate::problem::Problem;
 use crate::service::Service;
+use crate::switchboard::Cut;
 
 /// What the requests of one connection share.
 pub(crate) struct Client {
@@ -62,6 +64,8 @@ impl Client {
         backend.authenticate(&user, &password, self.peer).map_err(|_refused| {
             Problem::unauthorized("the name or the password is wrong, or the user may not log in from there")
         })?;
+        let user = ShortString::try_from(user.as_str())
+            .map_err(|_| Problem::unauthorized("the name is longer than 255 bytes; choose another"))?;
         let asked = headers.get(VHOST).map(|name| name.as_bytes());
         let host = backend.host(asked).ok_or_else(|| vhost_not_found(asked))?;
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,17 +75,20 @@ impl Client {
         if let Some(line) = lines.list.iter().find(|line| line.is_of(&user, host.name())) {
             return Ok(Arc::clone(line));
         }
-        // Who logged in has a name that fits: it stands in the settings.
-        let line = Line::connect(Arc::clone(backend), host, ShortString::from_text_cut(&user));
+        let line = Line::connect(Arc::clone(backend), host, user);
         lines.list.push(Arc::clone(&line));
         Ok(line)
     }
 
-    /// From now on nobody is answered; those who wait are told.
+    /// The server stops or has failed: those who wait for something to happen are told, and nothing new is begun.
     pub(crate) fn stop(&self) {
+        let cut = match self.service.backend().condition() {
+            Condition::Failed => Cut::All,
+            Condition::Serving | Condition::Stopping => Cut::Waits,
+        };
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.is_closed = true;
-        lines.list.iter().for_each(|line| line.board().close());
+        lines.list.iter().for_each(|line| line.board().close(cut));
     }
 
     /// Leaves the core, when the socket is gone.

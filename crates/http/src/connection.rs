@@ -59,10 +59,13 @@ where
     let is_late = backend.condition() != Condition::Serving;
     let mut ended = backend.ended();
     let mut patience = if is_late { LATE_PATIENCE } else { limits.head_timeout };
+    let mut unread = Bytes::new();
     loop {
         let first = tokio::select! {
-            first = rest(&mut stream, patience) => first?,
+            biased;
+            unread = std::future::ready(std::mem::take(&mut unread)), if !unread.is_empty() => Some(unread),
             () = &mut ended, if !is_late => None,
+            first = rest(&mut stream, patience) => first?,
         };
         let Some(first) = first else { return Ok(stream.shutdown().await?) };
         // Boxed: while the connection rests, none of this is in memory.
@@ -70,7 +73,7 @@ where
             return Box::pin(serve_http2(client, first, stream, ended)).await;
         }
         match Box::pin(serve_http1(client, first, stream, &mut ended)).await? {
-            Some(rested) => stream = rested,
+            Some(rested) => (unread, stream) = rested,
             None => return Ok(()),
         }
         patience = limits.idle_timeout;
@@ -98,13 +101,14 @@ async fn rest<S: AsyncRead + Unpin>(stream: &mut S, patience: Duration) -> io::R
     }
 }
 
-/// Serves HTTP/1.1 until the connection ends, or until it has been quiet for a while: then the stream is returned.
+/// Serves HTTP/1.1 until the connection ends, or until it has been quiet for a while: then the stream is returned, with the
+/// beginning of a request that came in the last moment.
 async fn serve_http1<S>(
     client: &Arc<Client>,
     first: Bytes,
     stream: S,
     ended: &mut Pin<Box<dyn Future<Output = ()> + Send + '_>>,
-) -> Result<Option<S>, ConnectionError>
+) -> Result<Option<(Bytes, S)>, ConnectionError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -119,8 +123,9 @@ where
         .max_headers(100);
     let wire = Wire::new(first, stream, Arc::clone(client.activity()));
     let mut connection = builder.serve_connection(wire, Serve(Arc::clone(client)));
-    let (mut quiet, mut is_told, mut is_resting) =
-        (pin!(client.activity().quiet(limits.rest_after)), is_late, false);
+    // A request has to come first, so that the head of a slow one does not escape its time by resting.
+    let quiet = client.activity().quiet(client.activity().begun() + 1, limits.rest_after);
+    let (mut quiet, mut is_told, mut is_resting) = (pin!(quiet), is_late, false);
     loop {
         tokio::select! {
             biased;
@@ -146,12 +151,7 @@ where
         stream.shutdown().await?;
         return Ok(None);
     }
-    let unread = joined(parts.read_buf, before);
-    if unread.is_empty() {
-        return Ok(Some(stream));
-    }
-    // The beginning of a request came in the last moment.
-    Box::pin(serve_http1(client, unread, stream, ended)).await
+    Ok(Some((joined(parts.read_buf, before), stream)))
 }
 
 fn joined(read: Bytes, before: Bytes) -> Bytes {
@@ -187,7 +187,8 @@ where
         .keep_alive_timeout(Duration::from_secs(20));
     let wire = Wire::new(first, stream, Arc::clone(client.activity()));
     let mut connection = pin!(builder.serve_connection(wire, Serve(Arc::clone(client))));
-    let mut is_told = false;
+    let mut quiet = pin!(client.activity().quiet(0, limits.idle_timeout));
+    let (mut is_told, mut is_leaving) = (false, false);
     loop {
         tokio::select! {
             biased;
@@ -195,6 +196,10 @@ where
             () = &mut ended, if !is_told => {
                 is_told = true;
                 client.stop();
+                connection.as_mut().graceful_shutdown();
+            }
+            () = &mut quiet, if !is_told && !is_leaving => {
+                is_leaving = true;
                 connection.as_mut().graceful_shutdown();
             }
         }

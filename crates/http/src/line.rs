@@ -13,7 +13,7 @@ use hyper::StatusCode;
 
 use crate::backend::{Backend, Condition, Host, Right, Target};
 use crate::problem::Problem;
-use crate::switchboard::Switchboard;
+use crate::switchboard::{Cut, Switchboard};
 use crate::ticket::{Interest, Ticket};
 
 /// A connection of the core. Connected when it is made; [`Line::leave`] ends it.
@@ -43,7 +43,7 @@ impl Line {
     }
 
     /// Whether it is this user's, on this virtual host.
-    pub(crate) fn is_of(&self, user: &str, vhost: &str) -> bool {
+    pub(crate) fn is_of(&self, user: &ShortString, vhost: &str) -> bool {
         self.user == *user && self.host.name() == vhost
     }
 
@@ -107,7 +107,7 @@ impl Line {
     /// # Errors
     /// The core's refusal; 503 when the server stops or has failed.
     pub(crate) async fn answer(self: &Arc<Self>, operation: Standalone) -> Result<Answer, Problem> {
-        match self.ask(operation, Interest::Answer).await?.next().await? {
+        match self.ask(operation, Interest::Answer).await?.soon().await? {
             Effect::Answered { answer, .. } => Ok(answer),
             other => Err(unexpected(&other)),
         }
@@ -126,7 +126,7 @@ impl Line {
     /// # Errors
     /// 404 when there is none, 403 when the user may not; 503 when the server stops or has failed.
     pub(crate) async fn look_at(self: &Arc<Self>, task: TaskId, right: Right) -> Result<Seen, Problem> {
-        let seen = seen(self.watch(task, Until::Now).await?.next().await?)?;
+        let seen = seen(self.watch(task, Until::Now).await?.soon().await?)?;
         self.authorise(right, Target::Queue(&seen.view.queue))?;
         Ok(seen)
     }
@@ -145,7 +145,7 @@ impl Line {
 
     /// Ends the line at once.
     pub(crate) fn disconnect(&self) {
-        self.board.close();
+        self.board.close(Cut::All);
         self.host.submit(self.id, &mut vec![Command::Disconnect { connection: self.id, lost: false }]);
     }
 

@@ -89,7 +89,7 @@ impl Submission {
         let Self { line, enqueue } = self;
         let interest = if enqueue.watch { Interest::Watch } else { Interest::Answer };
         let mut ticket = line.ask(Standalone::Enqueue(enqueue), interest).await?;
-        match ticket.next().await? {
+        match ticket.soon().await? {
             Effect::Answered { answer: Answer::Enqueued { tasks, replayed }, .. } if !tasks.is_empty() => {
                 Ok(Accepted { line, tasks, replayed, ticket })
             }
@@ -120,7 +120,7 @@ impl Accepted {
     /// How the first task stands now.
     async fn look(&self) -> Result<TaskView, Problem> {
         let mut ticket = self.line.watch(self.first().id, Until::Now).await?;
-        seen(ticket.next().await?).map(|seen| *seen.view)
+        seen(ticket.soon().await?).map(|seen| *seen.view)
     }
 
     /// A stream of the first task's events.
@@ -129,7 +129,7 @@ impl Accepted {
     /// The core's refusal; 503 when the server stops or has failed.
     pub(crate) async fn stream(self, keep_alive: Duration) -> HttpAnswer {
         let mut ticket = self.line.watch(self.first().id, Until::Now).await?;
-        let first = seen(ticket.next().await?)?;
+        let first = seen(ticket.soon().await?)?;
         let mut response = EventStream::answer(Arc::clone(&self.line), first, None, keep_alive);
         response.headers_mut().insert(hyper::header::LOCATION, text(&location(self.first())));
         Ok(self.marked(response))

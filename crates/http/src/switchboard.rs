@@ -27,8 +27,8 @@ struct Inner {
     abandoned: usize,
     /// The tasks that give orphans back.
     keepers: Vec<Waker>,
-    /// Nobody is answered any more.
-    is_closed: bool,
+    /// Who is not answered any more.
+    cut: Cut,
 }
 
 /// One waiting request.
@@ -40,7 +40,28 @@ enum Waiting {
     Abandoned,
 }
 
-/// Nobody is answered any more: the server stops, or has failed.
+/// Who is not answered any more, and does not get a place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Cut {
+    /// Everybody is answered.
+    #[default]
+    Nobody,
+    /// Those who wait for something to happen: the server stops.
+    Waits,
+    /// All: nothing more comes.
+    All,
+}
+
+/// How long somebody waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Until the server stops.
+    WhileServing,
+    /// Also while it stops: what is waited for comes by itself.
+    WhileStopping,
+}
+
+/// Nobody answers: the server stops, or has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Closed;
 
@@ -48,7 +69,7 @@ impl Switchboard {
     /// A place for a new request; its tag was never used on this board.
     pub(crate) fn open(&self) -> Result<RequestTag, Closed> {
         let mut inner = self.lock();
-        if inner.is_closed {
+        if inner.cut != Cut::Nobody {
             return Err(Closed);
         }
         inner.last_tag += 1;
@@ -61,17 +82,18 @@ impl Switchboard {
     pub(crate) fn poll_next(
         &self,
         tag: RequestTag,
+        patience: Patience,
         context: &mut Context<'_>,
     ) -> Poll<Result<Effect<Envelope>, Closed>> {
         let mut inner = self.lock();
-        let is_closed = inner.is_closed;
+        let is_cut = inner.cut >= if patience == Patience::WhileServing { Cut::Waits } else { Cut::All };
         let Some(Waiting::Someone { effects, waker }) = inner.waiting.get_mut(&tag.0) else {
             return Poll::Ready(Err(Closed));
         };
         if !effects.is_empty() {
             return Poll::Ready(Ok(effects.remove(0)));
         }
-        if is_closed {
+        if is_cut {
             return Poll::Ready(Err(Closed));
         }
         match waker {
@@ -86,19 +108,19 @@ impl Switchboard {
     /// With `keeps_leases` the place stays until the request is answered: what is still granted is kept as an orphan.
     pub(crate) fn forget(&self, tag: RequestTag, keeps_leases: bool) -> Vec<LeaseId> {
         let mut inner = self.lock();
-        let before = if keeps_leases {
-            inner.abandoned += 1;
-            inner.waiting.insert(tag.0, Waiting::Abandoned)
-        } else {
-            inner.waiting.swap_remove(&tag.0)
+        let Some(Waiting::Someone { effects, .. }) = inner.waiting.swap_remove(&tag.0) else {
+            return Vec::new();
         };
-        let Some(Waiting::Someone { effects, .. }) = before else { return Vec::new() };
+        if keeps_leases && !effects.iter().any(ends_leasing) {
+            inner.abandoned += 1;
+            inner.waiting.insert(tag.0, Waiting::Abandoned);
+        }
         effects.iter().filter_map(lease_of).collect()
     }
 
-    /// Whether nobody is answered any more.
+    /// Whether nobody gets a place any more.
     pub(crate) fn is_closed(&self) -> bool {
-        self.lock().is_closed
+        self.lock().cut != Cut::Nobody
     }
 
     /// Wakes the caller at the next sign that there may be credit to publish.
@@ -119,14 +141,16 @@ impl Switchboard {
     /// Whether leases may still be granted to askers who are gone.
     pub(crate) fn has_abandoned(&self) -> bool {
         let inner = self.lock();
-        inner.abandoned > 0 || !inner.orphans.is_empty()
+        // When nothing more comes, leases end with their time.
+        inner.cut != Cut::All && (inner.abandoned > 0 || !inner.orphans.is_empty())
     }
 
-    /// From now on nobody is answered; those who wait are told.
-    pub(crate) fn close(&self) {
+    /// From now on nobody gets a place, and some are not answered any more: they are told. Never takes back an earlier cut.
+    pub(crate) fn close(&self, cut: Cut) {
         let mut inner = self.lock();
-        inner.is_closed = true;
+        inner.cut = inner.cut.max(cut);
         let mut woken = std::mem::take(&mut inner.wait_for_credit);
+        woken.append(&mut inner.keepers);
         for waiting in inner.waiting.values_mut() {
             if let Waiting::Someone { waker, .. } = waiting {
                 woken.extend(waker.take());
@@ -245,7 +269,7 @@ mod tests {
     }
 
     fn poll(board: &Switchboard, tag: RequestTag) -> Poll<Result<Effect<Envelope>, Closed>> {
-        board.poll_next(tag, &mut Context::from_waker(Waker::noop()))
+        board.poll_next(tag, Patience::WhileServing, &mut Context::from_waker(Waker::noop()))
     }
 
     #[test]
@@ -287,10 +311,26 @@ mod tests {
         let board = Switchboard::default();
         let (one, two) = (board.open().unwrap(), board.open().unwrap());
         push(&board, answered(two, Answer::Echoed));
-        board.close();
+        board.close(Cut::Waits);
+        let mut context = Context::from_waker(Waker::noop());
+        // Who waits for what comes by itself waits on, until nothing comes.
+        assert!(board.poll_next(one, Patience::WhileStopping, &mut context).is_pending());
         assert_eq!(poll(&board, one), Poll::Ready(Err(Closed)));
         // What was there before is still handed out.
         assert_eq!(poll(&board, two), Poll::Ready(Ok(answered(two, Answer::Echoed))));
         assert_eq!(board.open(), Err(Closed));
+        board.close(Cut::All);
+        board.close(Cut::Waits);
+        assert_eq!(board.poll_next(one, Patience::WhileStopping, &mut context), Poll::Ready(Err(Closed)));
+    }
+
+    #[test]
+    fn an_asker_who_leaves_after_the_answer_leaves_nothing_behind() {
+        let board = Switchboard::default();
+        let tag = board.open().unwrap();
+        push(&board, leased(tag, 1));
+        push(&board, answered(tag, Answer::LeasesGranted { count: 1 }));
+        assert_eq!(board.forget(tag, true), [LeaseId::from_bytes(u128::to_be_bytes(1))]);
+        assert!(!board.has_abandoned());
     }
 }

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use crate::line::Line;
 use crate::problem::Problem;
 use crate::refusal;
-use crate::switchboard::ends_leasing;
+use crate::switchboard::{Patience, ends_leasing};
 
 /// A request to the core that is under way. Dropped before its end, it takes back what it asked for.
 #[derive(Debug)]
@@ -36,12 +36,24 @@ impl Ticket {
         Self { line, tag, interest }
     }
 
-    /// The next effect.
+    /// The next effect, for which something has to happen that may take long.
     ///
     /// # Errors
     /// The core's refusal; 503 when the server stops or has failed.
     pub(crate) async fn next(&mut self) -> Result<Effect<Envelope>, Problem> {
-        let next = poll_fn(|context| self.line.board().poll_next(self.tag, context)).await;
+        self.effect(Patience::WhileServing).await
+    }
+
+    /// The next effect, which comes by itself: a server that stops still gives it.
+    ///
+    /// # Errors
+    /// The core's refusal; 503 when the server has failed.
+    pub(crate) async fn soon(&mut self) -> Result<Effect<Envelope>, Problem> {
+        self.effect(Patience::WhileStopping).await
+    }
+
+    async fn effect(&mut self, patience: Patience) -> Result<Effect<Envelope>, Problem> {
+        let next = poll_fn(|context| self.line.board().poll_next(self.tag, patience, context)).await;
         let effect = next.map_err(|_closed| self.line.unavailable())?;
         let is_last = match self.interest {
             Interest::Answer => true,

@@ -108,3 +108,34 @@ async fn http2_is_served_without_an_upgrade() {
     assert_eq!(client.ask(crate::support::head("/v1/queues/q")).await.body.len(), 0);
     client.ask(get("/nowhere")).await.expect_problem(404, "not-found");
 }
+
+#[tokio::test]
+async fn a_head_that_never_ends_is_cut_off_in_its_time() {
+    let limits = http_api::Limits {
+        head_timeout: Duration::from_millis(300),
+        rest_after: Duration::from_millis(20),
+        ..Default::default()
+    };
+    let world = World::with(limits);
+    let mut stream = world.connect();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\nGET /hea").await.unwrap();
+    let slow = async {
+        for _ in 0..100 {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            if stream.write_all(b"l").await.is_err() {
+                return;
+            }
+        }
+        panic!("a client may dawdle for ever");
+    };
+    slow.await;
+}
+
+#[tokio::test]
+async fn a_silent_connection_of_http2_is_let_go() {
+    let world =
+        World::with(http_api::Limits { idle_timeout: Duration::from_millis(100), ..Default::default() });
+    let mut client = world.client2().await;
+    assert_eq!(client.ask(put("/v1/queues/q")).await.status, 201);
+    until(|| world.connections() == 0).await;
+}
