@@ -11,7 +11,13 @@ use tokio::sync::Notify;
 pub(crate) struct Activity {
     begun: AtomicU64,
     ended: AtomicU64,
-    became_idle: Notify,
+    /// The last request may wait without what received it.
+    can_wait: AtomicBool,
+    /// The request under way was received whole, may wait, and nothing of its answer is there.
+    is_waiting: AtomicBool,
+    /// Grows with everything that happens.
+    events: AtomicU64,
+    changed: Notify,
     /// The client does not take what was written: bytes of an answer are still in memory.
     pub(crate) is_write_blocked: AtomicBool,
 }
@@ -21,10 +27,25 @@ pub(crate) struct Activity {
 pub(crate) struct UnderWay(Arc<Activity>);
 
 impl Activity {
-    /// A request begins.
-    pub(crate) fn begin(self: &Arc<Self>) -> UnderWay {
+    /// A request begins; `can_wait` when it counts as still while it waits for its answer.
+    pub(crate) fn begin(self: &Arc<Self>, can_wait: bool) -> UnderWay {
+        self.can_wait.store(can_wait, Ordering::SeqCst);
+        self.is_waiting.store(false, Ordering::SeqCst);
         self.begun.fetch_add(1, Ordering::SeqCst);
+        self.happened();
         UnderWay(Arc::clone(self))
+    }
+
+    /// The request was received whole.
+    pub(crate) fn received(&self) {
+        self.is_waiting.store(self.can_wait.load(Ordering::SeqCst), Ordering::SeqCst);
+        self.happened();
+    }
+
+    /// The request's answer begins.
+    pub(crate) fn answered(&self) {
+        self.is_waiting.store(false, Ordering::SeqCst);
+        self.happened();
     }
 
     /// How many requests have begun.
@@ -32,27 +53,44 @@ impl Activity {
         self.begun.load(Ordering::SeqCst)
     }
 
-    /// Waits until at least so many requests have begun and then nothing has happened for so long.
-    pub(crate) async fn quiet(&self, begun_min: u64, time: Duration) {
+    /// Waits until nothing has happened for so long, and no request is under way.
+    pub(crate) async fn quiet(&self, time: Duration) {
+        self.lasts(time, Self::is_idle).await;
+    }
+
+    /// Waits until nothing has happened for so long on a connection that has one request at a time: at least so many have
+    /// begun and all have ended, or the last waits for its answer.
+    pub(crate) async fn still(&self, begun_min: u64, time: Duration) {
+        let is_still =
+            |now: &Self| now.begun() >= begun_min && (now.is_idle() || now.is_waiting.load(Ordering::SeqCst));
+        self.lasts(time, is_still).await;
+    }
+
+    /// Waits until no request is under way.
+    pub(crate) async fn idle(&self) {
+        self.becomes(&Self::is_idle).await;
+    }
+
+    async fn lasts(&self, time: Duration, is_so: impl Fn(&Self) -> bool) {
         loop {
-            self.idle().await;
-            let begun = self.begun();
+            self.becomes(&is_so).await;
+            let events = self.events.load(Ordering::SeqCst);
             tokio::time::sleep(time).await;
-            let is_same = begun == self.begun() && begun >= begun_min;
-            if is_same && self.is_idle() && !self.is_write_blocked.load(Ordering::SeqCst) {
+            let is_same = events == self.events.load(Ordering::SeqCst);
+            if is_same && is_so(self) && !self.is_write_blocked.load(Ordering::SeqCst) {
                 return;
             }
         }
     }
 
-    /// Waits until no request is under way.
-    pub(crate) async fn idle(&self) {
+    async fn becomes(&self, is_so: &impl Fn(&Self) -> bool) {
         loop {
-            let notified = self.became_idle.notified();
-            if self.is_idle() {
+            // Made before the look, so that nothing is missed between the two.
+            let changed = self.changed.notified();
+            if is_so(self) {
                 return;
             }
-            notified.await;
+            changed.await;
         }
     }
 
@@ -61,14 +99,17 @@ impl Activity {
         let ended = self.ended.load(Ordering::SeqCst);
         ended == self.begun.load(Ordering::SeqCst)
     }
+
+    fn happened(&self) {
+        self.events.fetch_add(1, Ordering::SeqCst);
+        self.changed.notify_waiters();
+    }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.ended.fetch_add(1, Ordering::SeqCst);
-        if self.0.is_idle() {
-            self.0.became_idle.notify_waiters();
-        }
+        self.0.happened();
     }
 }
 
@@ -76,21 +117,45 @@ impl Drop for UnderWay {
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
+    async fn within_ten_seconds(wait: impl Future<Output = ()>) -> bool {
+        tokio::time::timeout(10 * SECOND, wait).await.is_ok()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_quiet_when_nothing_happened_for_a_while() {
         let activity = Arc::new(Activity::default());
-        let quiet = |activity: Arc<Activity>| async move {
-            tokio::time::timeout(Duration::from_secs(10), activity.quiet(1, Duration::from_secs(1)))
-                .await
-                .is_ok()
-        };
-        // Nothing was ever asked: whoever waits for the first request decides.
-        assert!(!quiet(Arc::clone(&activity)).await);
-        let request = activity.begin();
-        assert!(!quiet(Arc::clone(&activity)).await);
+        assert!(within_ten_seconds(activity.quiet(SECOND)).await);
+        let request = activity.begin(true);
+        assert!(!within_ten_seconds(activity.quiet(SECOND)).await);
         drop(request);
-        assert!(quiet(Arc::clone(&activity)).await);
+        assert!(within_ten_seconds(activity.quiet(SECOND)).await);
         activity.is_write_blocked.store(true, Ordering::SeqCst);
-        assert!(!quiet(activity).await);
+        assert!(!within_ten_seconds(activity.quiet(SECOND)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_waits_is_still() {
+        let activity = Arc::new(Activity::default());
+        // Nothing was asked: whoever waits for the first request decides.
+        assert!(!within_ten_seconds(activity.still(1, SECOND)).await);
+        let request = activity.begin(true);
+        assert!(!within_ten_seconds(activity.still(1, SECOND)).await);
+        activity.received();
+        assert!(within_ten_seconds(activity.still(1, SECOND)).await);
+        activity.answered();
+        assert!(!within_ten_seconds(activity.still(1, SECOND)).await);
+        drop(request);
+        assert!(within_ten_seconds(activity.still(1, SECOND)).await);
+        assert!(!within_ten_seconds(activity.still(2, SECOND)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_may_not_wait_is_not_still() {
+        let activity = Arc::new(Activity::default());
+        let _request = activity.begin(false);
+        activity.received();
+        assert!(!within_ten_seconds(activity.still(1, SECOND)).await);
     }
 }

@@ -14,6 +14,7 @@ use crate::authentication::Credentials;
 use crate::backend::Condition;
 use crate::line::Line;
 use crate::problem::Problem;
+use crate::responding::Slot;
 use crate::service::Service;
 use crate::switchboard::Cut;
 
@@ -22,6 +23,7 @@ pub(crate) struct Client {
     service: Arc<Service>,
     peer: SocketAddr,
     activity: Arc<Activity>,
+    slot: Arc<Slot>,
     lines: Mutex<Lines>,
 }
 
@@ -41,7 +43,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 impl Client {
     /// A new connection from `peer`.
     pub(crate) fn new(service: Arc<Service>, peer: SocketAddr) -> Self {
-        Self { service, peer, activity: Arc::default(), lines: Mutex::default() }
+        Self { service, peer, activity: Arc::default(), slot: Arc::default(), lines: Mutex::default() }
     }
 
     /// What all connections share.
@@ -52,6 +54,11 @@ impl Client {
     /// What happens on the connection.
     pub(crate) fn activity(&self) -> &Arc<Activity> {
         &self.activity
+    }
+
+    /// The request under way, on HTTP/1.1.
+    pub(crate) fn slot(&self) -> &Arc<Slot> {
+        &self.slot
     }
 
     /// Lets the user of a request in and finds the line to the virtual host that it asks.

@@ -10,14 +10,17 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use hyper::body::Incoming;
+use hyper::header::CONNECTION;
 use hyper::server::conn::{http1, http2};
-use hyper::{Request, Response};
+use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::backend::Condition;
 use crate::body::Body;
 use crate::client::Client;
+use crate::http1_answer;
+use crate::responding::{Handle, Responding};
 use crate::service::Service;
 use crate::wire::Wire;
 
@@ -30,11 +33,11 @@ const LATE_PATIENCE: Duration = Duration::from_secs(1);
 /// Serves one connection to its end: HTTP/1.1, or HTTP/2 for a client that begins with its preface.
 ///
 /// ```text
-///   rests ── bytes come ──> HTTP/1.1 ── quiet for a while ──> rests ──> ...
+///   rests ── bytes come ──> HTTP/1.1 ── nothing happens for a while ──> rests, or waits for an answer ──> rests ──> ...
 ///      └──── the preface ──> HTTP/2 ──> end
 /// ```
 ///
-/// A connection that rests costs its socket and a few hundred bytes; its place in the core stays. Whatever ends it, the
+/// A connection that rests costs its socket and a few hundred bytes, one whose call waits the call beside that; its place in the core stays. Whatever ends it, the
 /// core forgets it.
 pub async fn serve<S>(service: Arc<Service>, stream: S, peer: SocketAddr)
 where
@@ -46,6 +49,19 @@ where
     }
     client.leave().await;
 }
+
+/// How HTTP/1.1 was left. The bytes were read and belong to the next request.
+enum Left<S> {
+    /// Nothing is asked at present.
+    Resting(Bytes, S),
+    /// The request that was read last waits for its answer.
+    Waiting(Responding, Bytes, S),
+    /// The connection has ended.
+    Ended,
+}
+
+/// The end of the server, as all parts of a connection wait for it.
+type Ended<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 type ConnectionError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -73,8 +89,20 @@ where
             return Box::pin(serve_http2(client, first, stream, ended)).await;
         }
         match Box::pin(serve_http1(client, first, stream, &mut ended)).await? {
-            Some(rested) => (unread, stream) = rested,
-            None => return Ok(()),
+            Left::Resting(after, rested) => (unread, stream) = (after, rested),
+            Left::Waiting(responding, after, waiting) => {
+                (unread, stream) = (after, waiting);
+                let Some(response) = wait(client, responding, &mut stream, &mut unread, &mut ended).await?
+                else {
+                    return Ok(());
+                };
+                let is_last = backend.condition() != Condition::Serving;
+                Box::pin(http1_answer::write(&mut stream, response, backend.now(), is_last)).await?;
+                if is_last {
+                    return Ok(stream.shutdown().await?);
+                }
+            }
+            Left::Ended => return Ok(()),
         }
         patience = limits.idle_timeout;
     }
@@ -101,14 +129,39 @@ async fn rest<S: AsyncRead + Unpin>(stream: &mut S, patience: Duration) -> io::R
     }
 }
 
-/// Serves HTTP/1.1 until the connection ends, or until it has been quiet for a while: then the stream is returned, with the
-/// beginning of a request that came in the last moment.
+/// Waits for the answer to a request of HTTP/1.1 without all that received it. None when the client is gone.
+async fn wait<S: AsyncRead + Unpin>(
+    client: &Client,
+    mut responding: Responding,
+    stream: &mut S,
+    unread: &mut Bytes,
+    ended: &mut Ended<'_>,
+) -> io::Result<Option<Response<Body>>> {
+    let (mut buffer, mut is_told) = ([0; HTTP2_PREFACE.len()], false);
+    loop {
+        tokio::select! {
+            biased;
+            response = &mut responding => return Ok(Some(response)),
+            () = &mut *ended, if !is_told => {
+                is_told = true;
+                client.stop();
+            }
+            // An end is what is listened for; the beginning of a next request is kept, and no more of it read.
+            read = stream.read(&mut buffer), if unread.is_empty() => match read? {
+                0 => return Ok(None),
+                length => *unread = Bytes::copy_from_slice(&buffer[..length]),
+            },
+        }
+    }
+}
+
+/// Serves HTTP/1.1 until the connection ends, or until nothing has happened for a while.
 async fn serve_http1<S>(
     client: &Arc<Client>,
     first: Bytes,
     stream: S,
-    ended: &mut Pin<Box<dyn Future<Output = ()> + Send + '_>>,
-) -> Result<Option<(Bytes, S)>, ConnectionError>
+    ended: &mut Ended<'_>,
+) -> Result<Left<S>, ConnectionError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -122,10 +175,10 @@ where
         .max_buf_size(limits.head_bytes_max as usize)
         .max_headers(100);
     let wire = Wire::new(first, stream, Arc::clone(client.activity()));
-    let mut connection = builder.serve_connection(wire, Serve(Arc::clone(client)));
+    let mut connection = builder.serve_connection(wire, Serve1(Arc::clone(client)));
     // A request has to come first, so that the head of a slow one does not escape its time by resting.
-    let quiet = client.activity().quiet(client.activity().begun() + 1, limits.rest_after);
-    let (mut quiet, mut is_told, mut is_resting) = (pin!(quiet), is_late, false);
+    let still = client.activity().still(client.activity().begun() + 1, limits.rest_after);
+    let (mut still, mut is_told, mut is_resting) = (pin!(still), is_late, false);
     loop {
         tokio::select! {
             biased;
@@ -138,20 +191,33 @@ where
                 client.stop();
                 Pin::new(&mut connection).graceful_shutdown();
             }
-            () = &mut quiet, if !is_told && !is_resting => {
+            () = &mut still, if !is_told && !is_resting => {
+                if let Some(responding) = client.slot().take() {
+                    let (unread, stream) = taken_apart(connection);
+                    return Ok(Left::Waiting(responding, unread, stream));
+                }
                 // Ends at once, since nothing is under way; a request that has just come is answered first.
                 is_resting = true;
                 Pin::new(&mut connection).graceful_shutdown();
             }
         }
     }
-    let parts = connection.into_parts();
-    let (before, mut stream) = parts.io.into_parts();
-    if !is_resting {
-        stream.shutdown().await?;
-        return Ok(None);
+    let (unread, mut stream) = taken_apart(connection);
+    if is_resting {
+        return Ok(Left::Resting(unread, stream));
     }
-    Ok(Some((joined(parts.read_buf, before), stream)))
+    stream.shutdown().await?;
+    Ok(Left::Ended)
+}
+
+/// The stream of a connection that has written all it had, with what was read and not understood yet.
+fn taken_apart<S>(connection: http1::Connection<Wire<S>, Serve1>) -> (Bytes, S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let parts = connection.into_parts();
+    let (before, stream) = parts.io.into_parts();
+    (joined(parts.read_buf, before), stream)
 }
 
 fn joined(read: Bytes, before: Bytes) -> Bytes {
@@ -168,7 +234,7 @@ async fn serve_http2<S>(
     client: &Arc<Client>,
     first: Bytes,
     stream: S,
-    mut ended: Pin<Box<dyn Future<Output = ()> + Send + '_>>,
+    mut ended: Ended<'_>,
 ) -> Result<(), ConnectionError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -186,8 +252,8 @@ where
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
     let wire = Wire::new(first, stream, Arc::clone(client.activity()));
-    let mut connection = pin!(builder.serve_connection(wire, Serve(Arc::clone(client))));
-    let mut quiet = pin!(client.activity().quiet(0, limits.idle_timeout));
+    let mut connection = pin!(builder.serve_connection(wire, Serve2(Arc::clone(client))));
+    let mut quiet = pin!(client.activity().quiet(limits.idle_timeout));
     let (mut is_told, mut is_leaving) = (false, false);
     loop {
         tokio::select! {
@@ -206,17 +272,35 @@ where
     }
 }
 
-/// Answers the requests of a connection.
-struct Serve(Arc<Client>);
+/// Answers the requests of a connection of HTTP/1.1.
+struct Serve1(Arc<Client>);
 
-impl hyper::service::Service<Request<Incoming>> for Serve {
+impl hyper::service::Service<Request<Incoming>> for Serve1 {
     type Response = Response<Body>;
     type Error = Infallible;
-    // Boxed, so that a connection without a request does not carry the room for one.
+    type Future = Handle;
+
+    fn call(&self, request: Request<Incoming>) -> Handle {
+        let (client, activity) = (Arc::clone(&self.0), self.0.activity());
+        // Only hyper knows how to end the connection behind the answer.
+        let can_wait = request.version() == Version::HTTP_11 && !request.headers().contains_key(CONNECTION);
+        let under_way = activity.begin(can_wait);
+        let responding = Box::pin(crate::service::respond(client, request, under_way));
+        self.0.slot().hold(responding, activity)
+    }
+}
+
+/// Answers the requests of a connection of HTTP/2.
+struct Serve2(Arc<Client>);
+
+impl hyper::service::Service<Request<Incoming>> for Serve2 {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    // Boxed, so that a stream takes the room that its request needs.
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let under_way = self.0.activity().begin();
+        let under_way = self.0.activity().begin(false);
         let client = Arc::clone(&self.0);
         Box::pin(async move { Ok(crate::service::respond(client, request, under_way).await) })
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use field_table::{ShortString, Table, Value};
 use serde_json::{Map, Value as Json};
 
-use crate::rfc3339::rfc3339;
+use crate::time_text::rfc3339;
 
 /// A table as a JSON object. Of a name that is there twice, the first counts.
 ///

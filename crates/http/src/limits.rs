@@ -21,7 +21,8 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long a connection is kept between two requests. Default 5 min.
     pub idle_timeout: Duration,
-    /// How long an HTTP/1.1 connection is idle before all is given back but the socket. Default 1 s.
+    /// How long nothing happens on an HTTP/1.1 connection, or its call waits, before all is given back but the socket and
+    /// the call. Default 50 ms.
     pub rest_after: Duration,
     /// Bytes of the head of a request. Default 32 KiB, at least 8 KiB. A longer one is answered 431.
     pub head_bytes_max: u32,
@@ -40,7 +41,7 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(30),
             head_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(300),
-            rest_after: Duration::from_secs(1),
+            rest_after: Duration::from_millis(50),
             head_bytes_max: 32 * 1024,
             streams_max: 512,
             event_keep_alive: Duration::from_secs(15),

@@ -10,6 +10,7 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use serde::de::DeserializeOwned;
 
+use crate::activity::Activity;
 use crate::json;
 use crate::line::Line;
 use crate::prefer::Prefer;
@@ -29,6 +30,8 @@ pub(crate) struct Asked {
     pub(crate) head: Parts,
     /// The body, of which nothing was read yet.
     pub(crate) body: Incoming,
+    /// Is told when the body was received.
+    pub(crate) activity: Arc<Activity>,
 }
 
 impl Asked {
@@ -106,7 +109,9 @@ impl Asked {
     /// # Errors
     /// As [`request_body::receive`].
     pub(crate) async fn receive(self) -> Result<RequestBody, Problem> {
-        request_body::receive(&self.service, self.body).await
+        let body = request_body::receive(&self.service, self.body).await?;
+        self.activity.received();
+        Ok(body)
     }
 
     /// Reads the body as a JSON document. An empty one counts as `{}`.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request, Response, StatusCode};
 
@@ -98,10 +98,13 @@ async fn route(client: Arc<Client>, request: Request<Incoming>) -> Answer {
     if condition != Condition::Serving {
         return Err(line::unavailable(&condition));
     }
-    let line = client.line(&head.headers)?;
+    let (line, activity) = (client.line(&head.headers)?, Arc::clone(client.activity()));
+    if body.is_end_stream() {
+        activity.received();
+    }
     // What waits needs the line alone.
     drop(client);
-    endpoints::answer(endpoint, Asked { service, line, variables, head, body }).await
+    endpoints::answer(endpoint, Asked { service, line, variables, head, body, activity }).await
 }
 
 fn nothing(path: &str) -> Problem {

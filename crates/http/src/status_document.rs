@@ -14,7 +14,7 @@ use crate::document;
 use crate::entity_tag::entity_tag;
 use crate::line::Seen;
 use crate::request::is_json;
-use crate::rfc3339::rfc3339;
+use crate::time_text::rfc3339;
 
 /// The header that names the task of an answer.
 pub(crate) const TASK_ID: HeaderName = HeaderName::from_static("task-id");

@@ -13,7 +13,7 @@ use crate::document;
 use crate::json::invalid;
 use crate::problem::{Answer, Problem};
 use crate::request::Asked;
-use crate::rfc3339::rfc3339;
+use crate::time_text::rfc3339;
 
 /// Bytes of progress at most: it is held in memory for each running task.
 const PROGRESS_BYTES_MAX: usize = 16 * 1024;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::document;
 use crate::line::Line;
 use crate::problem::{Answer, Problem};
-use crate::rfc3339::rfc3339;
+use crate::time_text::rfc3339;
 
 /// What became of the task.
 #[derive(Serialize)]

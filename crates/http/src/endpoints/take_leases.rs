@@ -23,9 +23,9 @@ use crate::options::{short, without_reserved};
 use crate::prefer::{PREFERENCE_APPLIED, Prefer};
 use crate::problem::{Answer, Problem};
 use crate::request::Asked;
-use crate::rfc3339::rfc3339;
 use crate::status_document::{content_type, json_body};
 use crate::ticket::{Interest, Ticket, release};
+use crate::time_text::rfc3339;
 
 /// Tasks of one request at most.
 const LEASES_MAX: u32 = 100;

@@ -139,3 +139,75 @@ async fn a_silent_connection_of_http2_is_let_go() {
     assert_eq!(client.ask(put("/v1/queues/q")).await.status, 201);
     until(|| world.connections() == 0).await;
 }
+
+/// Waits longer than it takes to let hyper go, and looks at the very bytes.
+#[tokio::test]
+async fn a_call_that_waited_alone_is_answered_and_the_next_request_with_it() {
+    let world = World::new();
+    world.queue("q").await;
+    let mut stream = world.connect();
+    let call = "POST /v1/queues/q/call HTTP/1.1\r\nHost: t\r\nAuthorization: Basic Z3Vlc3Q6Z3Vlc3Q=\r\nContent-Length: 1\r\n\r\nx";
+    for round in 0..2 {
+        stream.write_all(call.as_bytes()).await.unwrap();
+        let lease = world.lease("q").await;
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        // The next one comes before the answer, in two pieces.
+        stream.write_all(b"GET /healthz HTT").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        world.complete(&lease, "done").await;
+        let mut bytes = Vec::new();
+        until_ends_with(&mut stream, &mut bytes, "done").await;
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(
+            text.starts_with("HTTP/1.1 200 OK\r\n") && text.contains("content-length: 4\r\n"),
+            "{round}: {text}"
+        );
+        stream.write_all(b"P/1.1\r\nHost: t\r\n\r\n").await.unwrap();
+        let mut bytes = Vec::new();
+        until_ends_with(&mut stream, &mut bytes, "{}").await;
+        assert!(bytes.starts_with(b"HTTP/1.1 200 OK\r\n"), "{round}: {}", String::from_utf8_lossy(&bytes));
+    }
+}
+
+async fn until_ends_with(stream: &mut tokio::io::DuplexStream, bytes: &mut Vec<u8>, end: &str) {
+    let reading = async {
+        while !bytes.ends_with(end.as_bytes()) {
+            assert!(stream.read_buf(bytes).await.unwrap() > 0, "{}", String::from_utf8_lossy(bytes));
+        }
+    };
+    let done = tokio::time::timeout(Duration::from_secs(5), reading).await;
+    assert!(done.is_ok(), "only {}", String::from_utf8_lossy(bytes));
+}
+
+#[tokio::test]
+async fn a_caller_who_goes_while_it_waits_alone_leaves_no_trace() {
+    let world = World::new();
+    world.queue("q").await;
+    let mut stream = world.connect();
+    let call = "POST /v1/queues/q/call HTTP/1.1\r\nHost: t\r\nAuthorization: Basic Z3Vlc3Q6Z3Vlc3Q=\r\nContent-Length: 0\r\n\r\n";
+    stream.write_all(call.as_bytes()).await.unwrap();
+    let lease = world.lease("q").await;
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    drop(stream);
+    until(|| world.connections() == 0).await;
+    world.complete(&lease, "for later").await;
+}
+
+#[tokio::test]
+async fn a_client_that_asks_for_the_end_gets_it_behind_its_answer() {
+    let world = World::new();
+    world.queue("q").await;
+    for ending in ["HTTP/1.1\r\nConnection: close", "HTTP/1.0"] {
+        let mut stream = world.connect();
+        let call = format!(
+            "POST /v1/queues/q/call {ending}\r\nHost: t\r\nAuthorization: Basic Z3Vlc3Q6Z3Vlc3Q=\r\nContent-Length: 0\r\n\r\n"
+        );
+        stream.write_all(call.as_bytes()).await.unwrap();
+        let lease = world.lease("q").await;
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        world.complete(&lease, "done").await;
+        let mut bytes = Vec::new();
+        tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut bytes)).await.unwrap().unwrap();
+        assert!(bytes.ends_with(b"\r\n\r\ndone"), "{}", String::from_utf8_lossy(&bytes));
+    }
+}
