@@ -75,7 +75,9 @@ mod tests {
     async fn a_connection_is_quiet_when_nothing_happened_for_a_while() {
         let activity = Arc::new(Activity::default());
         let quiet = |activity: Arc<Activity>| async move {
-            tokio::time::timeout(Duration::from_secs(10), activity.quiet(Duration::from_secs(1))).await.is_ok()
+            tokio::time::timeout(Duration::from_secs(10), activity.quiet(Duration::from_secs(1)))
+                .await
+                .is_ok()
         };
         // Nothing was ever asked: whoever waits for the first request decides.
         assert!(!quiet(Arc::clone(&activity)).await);

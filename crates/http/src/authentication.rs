@@ -27,11 +27,9 @@ impl Credentials {
         let value = headers
             .get(AUTHORIZATION)
             .ok_or_else(|| Problem::unauthorized("send the name and password of a user by HTTP Basic"))?;
-        value
-            .to_str()
-            .ok()
-            .and_then(Self::parse)
-            .ok_or_else(|| Problem::unauthorized("the Authorization header is no HTTP Basic of name:password"))
+        value.to_str().ok().and_then(Self::parse).ok_or_else(|| {
+            Problem::unauthorized("the Authorization header is no HTTP Basic of name:password")
+        })
     }
 
     fn parse(value: &str) -> Option<Self> {
@@ -66,7 +64,9 @@ mod tests {
     #[test]
     fn other_things_are_not() {
         let long = format!("Basic {}", "A".repeat(4096));
-        for value in ["", "Basic", "Basic !!!", "Basic Z3Vlc3Q=", "Bearer Z3Vlc3Q6Z3Vlc3Q=", "Basic /zo=", &long] {
+        for value in
+            ["", "Basic", "Basic !!!", "Basic Z3Vlc3Q=", "Bearer Z3Vlc3Q6Z3Vlc3Q=", "Basic /zo=", &long]
+        {
             assert!(Credentials::parse(value).is_none(), "{value}");
         }
     }

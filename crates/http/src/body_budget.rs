@@ -57,7 +57,8 @@ impl BodyBudget {
 }
 
 fn busy() -> Problem {
-    let detail = "too many large requests are being received at once; nothing of this one was stored, send it again";
+    let detail =
+        "too many large requests are being received at once; nothing of this one was stored, send it again";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-busy", "Too busy", detail).retry_after(2)
 }
 

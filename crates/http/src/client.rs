@@ -59,9 +59,9 @@ impl Client {
     pub(crate) fn line(&self, headers: &HeaderMap) -> Result<Arc<Line>, Problem> {
         let Credentials { user, password } = Credentials::of(headers)?;
         let backend = self.service.backend();
-        backend
-            .authenticate(&user, &password, self.peer)
-            .map_err(|_refused| Problem::unauthorized("the name or the password is wrong, or the user may not log in from there"))?;
+        backend.authenticate(&user, &password, self.peer).map_err(|_refused| {
+            Problem::unauthorized("the name or the password is wrong, or the user may not log in from there")
+        })?;
         let asked = headers.get(VHOST).map(|name| name.as_bytes());
         let host = backend.host(asked).ok_or_else(|| vhost_not_found(asked))?;
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,7 +109,9 @@ impl Drop for Client {
 
 fn vhost_not_found(name: Option<&[u8]>) -> Problem {
     let detail = match name {
-        Some(name) => format!("there is no virtual host '{}'; see the setting vhosts", String::from_utf8_lossy(name)),
+        Some(name) => {
+            format!("there is no virtual host '{}'; see the setting vhosts", String::from_utf8_lossy(name))
+        }
         None => "there are several virtual hosts and none is '/'; name one in the header Vhost".to_owned(),
     };
     Problem::new(StatusCode::NOT_FOUND, "vhost-not-found", "No such virtual host", detail)

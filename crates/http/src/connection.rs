@@ -15,6 +15,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use crate::backend::Condition;
 use crate::body::Body;
 use crate::client::Client;
 use crate::service::Service;
@@ -22,6 +23,9 @@ use crate::wire::Wire;
 
 /// What HTTP/2 begins with (RFC 9113, 3.4); no request of HTTP/1.1 does.
 const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How long a client may take to say something that comes while the server stops: its end waits for it.
+const LATE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Serves one connection to its end: HTTP/1.1, or HTTP/2 for a client that begins with its preface.
 ///
@@ -51,12 +55,14 @@ where
 {
     let service = Arc::clone(client.service());
     let (backend, limits) = (service.backend(), service.limits());
+    // Who comes while the server stops, a load balancer above all, is told so, once.
+    let is_late = backend.condition() != Condition::Serving;
     let mut ended = backend.ended();
-    let mut patience = limits.head_timeout;
+    let mut patience = if is_late { LATE_PATIENCE } else { limits.head_timeout };
     loop {
         let first = tokio::select! {
             first = rest(&mut stream, patience) => first?,
-            () = &mut ended => None,
+            () = &mut ended, if !is_late => None,
         };
         let Some(first) = first else { return Ok(stream.shutdown().await?) };
         // Boxed: while the connection rests, none of this is in memory.
@@ -103,15 +109,18 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = client.service().limits();
+    let is_late = client.service().backend().condition() != Condition::Serving;
     let mut builder = http1::Builder::new();
     builder
+        .keep_alive(!is_late)
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
         .max_buf_size(limits.head_bytes_max as usize)
         .max_headers(100);
     let wire = Wire::new(first, stream, Arc::clone(client.activity()));
     let mut connection = builder.serve_connection(wire, Serve(Arc::clone(client)));
-    let (mut quiet, mut is_told, mut is_resting) = (pin!(client.activity().quiet(limits.rest_after)), false, false);
+    let (mut quiet, mut is_told, mut is_resting) =
+        (pin!(client.activity().quiet(limits.rest_after)), is_late, false);
     loop {
         tokio::select! {
             biased;

@@ -12,7 +12,11 @@ const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("ms", 1),
 /// # Errors
 /// What is wrong, for people.
 pub(crate) fn parse(text: &str) -> Result<u64, String> {
-    let wrong = || format!("'{text}' is no duration; write whole numbers with units, such as 500ms, 30s, 5m, 1h30m or 2d");
+    let wrong = || {
+        format!(
+            "'{text}' is no duration; write whole numbers with units, such as 500ms, 30s, 5m, 1h30m or 2d"
+        )
+    };
     let (mut rest, mut sum, mut last_unit_ms) = (text, 0u64, u64::MAX);
     if text.is_empty() {
         return Err(wrong());
@@ -58,7 +62,22 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused() {
-        for text in ["", "30", "s", "-1s", "1.5s", "30 s", " 30s", "30S", "1m1h", "1s1s", "1w", "1ms1s", "3651d", "99999999999999999999999s"] {
+        for text in [
+            "",
+            "30",
+            "s",
+            "-1s",
+            "1.5s",
+            "30 s",
+            " 30s",
+            "30S",
+            "1m1h",
+            "1s1s",
+            "1w",
+            "1ms1s",
+            "3651d",
+            "99999999999999999999999s",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
         assert!(parse("30").unwrap_err().contains("'30'"));

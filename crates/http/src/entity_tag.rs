@@ -25,9 +25,14 @@ mod tests {
 
     #[test]
     fn known_versions_are_found() {
-        for (value, known) in
-            [("\"7\"", true), ("W/\"7\"", true), ("\"6\", \"7\"", true), ("*", true), ("\"8\"", false), ("", false)]
-        {
+        for (value, known) in [
+            ("\"7\"", true),
+            ("W/\"7\"", true),
+            ("\"6\", \"7\"", true),
+            ("*", true),
+            ("\"8\"", false),
+            ("", false),
+        ] {
             let headers = [(IF_NONE_MATCH, HeaderValue::from_static(value))].into_iter().collect();
             assert_eq!(is_known(&headers, 7), known, "{value}");
         }

@@ -25,9 +25,12 @@ use crate::ticket::Ticket;
 /// gets what it has not seen.
 pub(crate) struct EventStream {
     /// The next piece, and who makes the one after it.
-    next: Option<Pin<Box<dyn Future<Output = (Bytes, Option<Watcher>)> + Send>>>,
+    next: Option<Step>,
     under_way: Option<UnderWay>,
 }
+
+/// Makes one piece of a stream, and hands on who makes the one after it.
+type Step = Pin<Box<dyn Future<Output = (Bytes, Option<Watcher>)> + Send>>;
 
 /// Watches a task for a stream.
 struct Watcher {
@@ -48,7 +51,12 @@ struct Known {
 
 impl EventStream {
     /// A stream that begins with how the task was seen just now; `since` is the version that the client knows.
-    pub(crate) fn answer(line: Arc<Line>, first: Seen, since: Option<u64>, keep_alive: Duration) -> Response<Body> {
+    pub(crate) fn answer(
+        line: Arc<Line>,
+        first: Seen,
+        since: Option<u64>,
+        keep_alive: Duration,
+    ) -> Response<Body> {
         let id = text(&first.view.id.to_string());
         let known = Known { version: 0, state: None, progress: None };
         let mut watcher = Watcher { line, task: first.view.id, known, ticket: None, keep_alive };
@@ -76,7 +84,7 @@ impl EventStream {
     pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let Some(next) = &mut self.next else { return Poll::Ready(None) };
         let Poll::Ready((bytes, watcher)) = next.as_mut().poll(context) else { return Poll::Pending };
-        self.next = watcher.map(|watcher| Box::pin(watcher.step()) as Pin<Box<_>>);
+        self.next = watcher.map(|watcher| Box::pin(watcher.step()) as Step);
         Poll::Ready(Some(bytes))
     }
 }
@@ -119,7 +127,8 @@ impl Watcher {
                 write_event(&mut events, id, "progress", &String::from_utf8_lossy(progress));
             }
         }
-        self.known = Known { version: view.version, state: Some(view.state), progress: view.progress.clone() };
+        self.known =
+            Known { version: view.version, state: Some(view.state), progress: view.progress.clone() };
         events.into()
     }
 }

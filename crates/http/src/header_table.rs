@@ -56,11 +56,15 @@ fn decimal(scale: u8, value: u32) -> String {
 /// # Errors
 /// What is wrong, for people.
 pub(crate) fn from_json(object: Map<String, Json>) -> Result<Table, String> {
-    object.into_iter().map(|(name, value)| Ok((header_name(&name)?, value_from_json(&name, value)?))).collect()
+    object
+        .into_iter()
+        .map(|(name, value)| Ok((header_name(&name)?, value_from_json(&name, value)?)))
+        .collect()
 }
 
 fn header_name(name: &str) -> Result<ShortString, String> {
-    ShortString::try_from(name).map_err(|_| format!("the name of a header has {} bytes, at most 255 fit", name.len()))
+    ShortString::try_from(name)
+        .map_err(|_| format!("the name of a header has {} bytes, at most 255 fit", name.len()))
 }
 
 fn value_from_json(name: &str, value: Json) -> Result<Value, String> {
@@ -73,9 +77,9 @@ fn value_from_json(name: &str, value: Json) -> Result<Value, String> {
             _ => return Err(format!("header '{name}' is {number}; numbers go up to {}", i64::MAX)),
         },
         Json::String(text) => Value::LongString(text.into()),
-        Json::Array(values) => {
-            Value::Array(values.into_iter().map(|value| value_from_json(name, value)).collect::<Result<_, _>>()?)
-        }
+        Json::Array(values) => Value::Array(
+            values.into_iter().map(|value| value_from_json(name, value)).collect::<Result<_, _>>()?,
+        ),
         Json::Object(object) => Value::Table(from_json(object)?),
     })
 }

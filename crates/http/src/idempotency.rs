@@ -99,8 +99,16 @@ mod tests {
     #[test]
     fn what_is_no_key_is_refused() {
         let long = "k".repeat(256);
-        for wrong in [&["" as &str][..], &["\"\""], &["\"open"], &[r#""a\b""#], &["\"a\"b\""], &["a", "b"], &["\u{e9}"], &[&long]]
-        {
+        for wrong in [
+            &["" as &str][..],
+            &["\"\""],
+            &["\"open"],
+            &[r#""a\b""#],
+            &["\"a\"b\""],
+            &["a", "b"],
+            &["\u{e9}"],
+            &[&long],
+        ] {
             assert!(read(wrong).is_err(), "{wrong:?}");
         }
     }

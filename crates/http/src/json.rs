@@ -53,8 +53,9 @@ fn check_depth(body: &[u8]) -> Result<(), Problem> {
             _ => {}
         }
         if depth > DEPTH_MAX {
-            let detail =
-                format!("arrays and objects lie more than {DEPTH_MAX} deep inside each other; send a flatter body");
+            let detail = format!(
+                "arrays and objects lie more than {DEPTH_MAX} deep inside each other; send a flatter body"
+            );
             return Err(invalid(&detail).with("limit", DEPTH_MAX));
         }
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use broker::{
-    Answer, Command, ConnectionId, Effect, Envelope, RequestTag, SessionId, Standalone, TaskId, TaskView, Until,
+    Answer, Command, ConnectionId, Effect, Envelope, RequestTag, SessionId, Standalone, TaskId, TaskView,
+    Until,
 };
 use field_table::ShortString;
 use hyper::StatusCode;
@@ -75,7 +76,8 @@ impl Line {
             Target::Exchange(name) => ("exchange", name),
         };
         let (right, name) = (format!("{right:?}").to_lowercase(), String::from_utf8_lossy(name));
-        let detail = format!("user '{user}' has no {right} right on {kind} '{name}'; an administrator can grant it");
+        let detail =
+            format!("user '{user}' has no {right} right on {kind} '{name}'; an administrator can grant it");
         Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", detail))
     }
 
@@ -83,7 +85,11 @@ impl Line {
     ///
     /// # Errors
     /// 503 when the server stops or has failed.
-    pub(crate) async fn ask(self: &Arc<Self>, operation: Standalone, interest: Interest) -> Result<Ticket, Problem> {
+    pub(crate) async fn ask(
+        self: &Arc<Self>,
+        operation: Standalone,
+        interest: Interest,
+    ) -> Result<Ticket, Problem> {
         if adds_messages(&operation) {
             self.credit().await;
         }
@@ -164,7 +170,11 @@ impl Line {
         poll_fn(|context| {
             // Registered before the question, so that no sign is missed.
             self.board.wait_for_credit(context);
-            if self.board.is_closed() || self.host.has_credit(self.id) { Poll::Ready(()) } else { Poll::Pending }
+            if self.board.is_closed() || self.host.has_credit(self.id) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
         .await;
     }
@@ -203,12 +213,14 @@ pub(crate) fn unexpected(effect: &Effect<Envelope>) -> Problem {
 /// 503, while the server stops or when it has failed.
 pub(crate) fn unavailable(condition: &Condition) -> Problem {
     let (code, detail) = match condition {
-        Condition::Failed => {
-            ("server-failed", "the server can no longer store anything; its log says why. What was confirmed is safe")
-        }
-        Condition::Serving | Condition::Stopping => {
-            ("server-stopping", "the server is stopping; what was accepted is kept, ask again when it is back")
-        }
+        Condition::Failed => (
+            "server-failed",
+            "the server can no longer store anything; its log says why. What was confirmed is safe",
+        ),
+        Condition::Serving | Condition::Stopping => (
+            "server-stopping",
+            "the server is stopping; what was accepted is kept, ask again when it is back",
+        ),
     };
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, "Not available", detail).retry_after(5)
 }

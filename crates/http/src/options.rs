@@ -135,9 +135,12 @@ mod tests {
         assert_eq!(properties.expiration, Some(ShortString::from_static("600000")));
         assert_eq!(properties.reply_to, Some(ShortString::from_static("done")));
         let headers = properties.headers.unwrap();
-        for (name, ms) in
-            [("x-delay", 5000), ("x-deadline", 3_600_000), ("x-result-ttl", 86_400_000), ("x-max-attempts", 3)]
-        {
+        for (name, ms) in [
+            ("x-delay", 5000),
+            ("x-deadline", 3_600_000),
+            ("x-result-ttl", 86_400_000),
+            ("x-max-attempts", 3),
+        ] {
             assert_eq!(headers.get(name.as_bytes()), Some(&Value::I64(ms)), "{name}");
         }
         assert_eq!(written(json!({})), Ok(Properties::default()));

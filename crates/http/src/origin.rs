@@ -19,7 +19,8 @@ pub(crate) fn check(head: &Parts) -> Result<(), Problem> {
     if changes_nothing || is_of_this_site(head) {
         return Ok(());
     }
-    let detail = "a page of another origin may not change anything here; call from a program or from the same origin";
+    let detail =
+        "a page of another origin may not change anything here; call from a program or from the same origin";
     Err(Problem::new(StatusCode::FORBIDDEN, "cross-site", "Request from another site", detail))
 }
 
@@ -33,7 +34,6 @@ fn is_of_this_site(head: &Parts) -> bool {
     let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
     matches!((origin, host), (Some(origin), Some(host)) if origin.eq_ignore_ascii_case(host))
 }
-
 
 #[cfg(test)]
 mod tests {

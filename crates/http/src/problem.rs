@@ -2,9 +2,11 @@
 
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::body::Body;
+use crate::document;
 
 /// What every endpoint returns.
 pub(crate) type Answer = Result<Response<Body>, Problem>;
@@ -22,6 +24,18 @@ struct Parts {
     detail: String,
     members: Map<String, Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// A problem as it is written.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    #[serde(flatten)]
+    members: &'a Map<String, Value>,
 }
 
 /// The media type of a problem.
@@ -98,14 +112,14 @@ impl Problem {
     /// As an answer.
     pub(crate) fn into_response(self) -> Response<Body> {
         let parts = *self.0;
-        let mut document = Map::new();
-        document.insert("type".into(), format!("/problems/{}", parts.code).into());
-        document.insert("title".into(), parts.title.into());
-        document.insert("status".into(), parts.status.as_u16().into());
-        document.insert("detail".into(), parts.detail.into());
-        document.extend(parts.members);
-        let mut response = Response::new(Body::full(Value::Object(document).to_string()));
-        *response.status_mut() = parts.status;
+        let document = Document {
+            kind: format!("/problems/{}", parts.code),
+            title: parts.title,
+            status: parts.status.as_u16(),
+            detail: &parts.detail,
+            members: &parts.members,
+        };
+        let mut response = document::json(parts.status, &document);
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         for (name, value) in parts.headers {
             response.headers_mut().append(name, value);

@@ -164,7 +164,8 @@ fn lease_lost(task: Option<broker::TaskId>, now: Option<(broker::TaskState, u64)
             "task {task} is {} now, at epoch {epoch}; nothing was stored or published. Stop the work",
             state.name()
         ),
-        _ => "no task is held by this lease, or no longer; nothing was stored or published. Stop the work".to_owned(),
+        _ => "no task is held by this lease, or no longer; nothing was stored or published. Stop the work"
+            .to_owned(),
     };
     let mut problem = Problem::new(StatusCode::CONFLICT, "lease-lost", "Lease lost", detail);
     if let Some(task) = task {
@@ -198,7 +199,12 @@ mod tests {
         check(Refusal::NotFound(Resource::Queue(queue.clone())), 404, "queue-not-found", None);
         check(Refusal::NoSuchTask { task }, 404, "task-not-found", None);
         check(Refusal::NotATaskQueue { queue: queue.clone() }, 409, "not-a-task-queue", None);
-        let full = |retry_after_ms| Refusal::QueueFull { queue: queue.clone(), backlog: 5, limit: 5, retry_after_ms };
+        let full = |retry_after_ms| Refusal::QueueFull {
+            queue: queue.clone(),
+            backlog: 5,
+            limit: 5,
+            retry_after_ms,
+        };
         check(full(Some(40_001)), 429, "queue-full", Some("41"));
         check(full(Some(1)), 429, "queue-full", Some("1"));
         check(full(None), 429, "queue-full", Some("10"));
@@ -211,7 +217,10 @@ mod tests {
 
     #[test]
     fn a_lost_lease_says_who_has_the_task_now() {
-        let refusal = Refusal::LeaseLost { task: Some(TaskId::from_bytes([7; 16])), now: Some((TaskState::Running, 4)) };
+        let refusal = Refusal::LeaseLost {
+            task: Some(TaskId::from_bytes([7; 16])),
+            now: Some((TaskState::Running, 4)),
+        };
         let body = format!("{:?}", problem(refusal).into_response().body());
         assert!(body.contains("epoch 4") && body.contains("running"), "{body}");
     }

@@ -51,17 +51,22 @@ impl Asked {
     /// 422 when it is too long for a name.
     pub(crate) fn name(&self) -> Result<ShortString, Problem> {
         let name = self.variables.first().map(Vec::as_slice).unwrap_or_default();
-        ShortString::try_from(name)
-            .map_err(|_| json::invalid(&format!("the name in the path has {} bytes, at most 255 fit", name.len())))
+        ShortString::try_from(name).map_err(|_| {
+            json::invalid(&format!("the name in the path has {} bytes, at most 255 fit", name.len()))
+        })
     }
 
     /// The id in the path.
     ///
     /// # Errors
     /// 404: what is no id is nobody's.
-    pub(crate) fn id<T: std::str::FromStr<Err = broker::BrokenId>>(&self, code: &'static str) -> Result<T, Problem> {
+    pub(crate) fn id<T: std::str::FromStr<Err = broker::BrokenId>>(
+        &self,
+        code: &'static str,
+    ) -> Result<T, Problem> {
         let text = self.variables.first().and_then(|id| std::str::from_utf8(id).ok()).unwrap_or_default();
-        text.parse().map_err(|error| Problem::new(StatusCode::NOT_FOUND, code, "Not found", format!("{error}")))
+        text.parse()
+            .map_err(|error| Problem::new(StatusCode::NOT_FOUND, code, "Not found", format!("{error}")))
     }
 
     /// Whether the client asks for a stream of events.
@@ -128,8 +133,16 @@ pub(crate) fn parse_or_empty<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Pr
 /// 415, naming what came.
 pub(crate) fn unsupported(headers: &HeaderMap) -> Problem {
     let kind = headers.get(CONTENT_TYPE).map(|kind| String::from_utf8_lossy(kind.as_bytes()).into_owned());
-    let detail = format!("the body is {}, and JSON is needed: send Content-Type: application/json", kind.unwrap_or_default());
-    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Another kind of body is needed", detail)
+    let detail = format!(
+        "the body is {}, and JSON is needed: send Content-Type: application/json",
+        kind.unwrap_or_default()
+    );
+    Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported-media-type",
+        "Another kind of body is needed",
+        detail,
+    )
 }
 
 /// Whether a media type is JSON or based on it.

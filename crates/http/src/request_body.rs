@@ -37,7 +37,11 @@ pub(crate) async fn receive(service: &Service, mut body: Incoming) -> Result<Req
         };
         let Some(frame) = frame else { break };
         let frame = frame.map_err(|error| {
-            Problem::bad_request("broken-body", "The body breaks off", format!("it can't be received: {error}"))
+            Problem::bad_request(
+                "broken-body",
+                "The body breaks off",
+                format!("it can't be received: {error}"),
+            )
         })?;
         let Ok(data) = frame.into_data() else { continue };
         if first.len() + rest.len() + data.len() > bytes_max {
@@ -59,7 +63,8 @@ fn too_large(limit: usize) -> Problem {
     let detail = format!(
         "the body is longer than {limit} bytes, the setting http.body_bytes_max; put large data into a store and send its address"
     );
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", detail).with("limit", limit)
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", detail)
+        .with("limit", limit)
 }
 
 fn silent(seconds: u64) -> Problem {

@@ -92,7 +92,8 @@ pub(crate) enum Found {
 
 /// Finds the endpoint. `HEAD` asks what `GET` asks.
 pub(crate) fn find(method: &Method, path: &str) -> Found {
-    let Some((route, variables)) = ROUTES.iter().find_map(|route| Some((route, variables(route.template, path)?)))
+    let Some((route, variables)) =
+        ROUTES.iter().find_map(|route| Some((route, variables(route.template, path)?)))
     else {
         return Found::Nothing;
     };
@@ -150,7 +151,17 @@ mod tests {
 
     #[test]
     fn other_paths_are_not() {
-        for path in ["/", "", "/v1", "/v1/", "/v1/queues", "/v1/queues/a/b", "/v1/queues/q/call/", "/healthz/", "/V1/tasks/7"] {
+        for path in [
+            "/",
+            "",
+            "/v1",
+            "/v1/",
+            "/v1/queues",
+            "/v1/queues/a/b",
+            "/v1/queues/q/call/",
+            "/healthz/",
+            "/V1/tasks/7",
+        ] {
             assert_eq!(find(&Method::GET, path), Found::Nothing, "{path}");
         }
     }

@@ -56,7 +56,11 @@ impl std::fmt::Debug for Service {
 }
 
 /// Answers a request, whatever it is.
-pub(crate) async fn respond(client: Arc<Client>, request: Request<Incoming>, under_way: UnderWay) -> Response<Body> {
+pub(crate) async fn respond(
+    client: Arc<Client>,
+    request: Request<Incoming>,
+    under_way: UnderWay,
+) -> Response<Body> {
     let is_head = request.method() == Method::HEAD;
     let answer = route(client, request).await;
     let mut response = answer.unwrap_or_else(Problem::into_response);

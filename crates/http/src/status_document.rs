@@ -8,7 +8,6 @@ use hyper::{Response, StatusCode};
 use message_properties::PropertiesView;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
 
 use crate::body::Body;
 use crate::document;
@@ -20,11 +19,52 @@ use crate::rfc3339::rfc3339;
 /// The header that names the task of an answer.
 pub(crate) const TASK_ID: HeaderName = HeaderName::from_static("task-id");
 
+/// The status of a task. Members that have nothing to say are left out.
+#[derive(Serialize)]
+pub(crate) struct StatusDocument {
+    id: String,
+    queue: String,
+    name: String,
+    state: &'static str,
+    attempts: u32,
+    crashes: u32,
+    releases: u32,
+    max_attempts: u32,
+    epoch: u64,
+    created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept_until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<Box<RawValue>>,
+    links: Links,
+}
+
+/// Where to go from a task.
+#[derive(Serialize)]
+struct Links {
+    #[serde(rename = "self")]
+    own: String,
+    result: String,
+    events: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancel: Option<String>,
+}
+
 /// A status with the result, as far as it is there.
 #[derive(Serialize)]
 pub(crate) struct Outcome<'a> {
     #[serde(flatten)]
-    status: Map<String, Value>,
+    status: StatusDocument,
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,43 +75,35 @@ pub(crate) struct Outcome<'a> {
     result_content_type: Option<String>,
 }
 
-/// The status of a task. Members that have nothing to say are left out.
-pub(crate) fn status_document(view: &TaskView) -> Map<String, Value> {
-    let mut members = Map::new();
-    let mut put = |name: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            members.insert(name.to_owned(), value);
-        }
-    };
-    let time = |time: Option<Timestamp>| time.map(|time| rfc3339(time).into());
-    put("id", Some(view.id.to_string().into()));
-    put("queue", Some(view.queue.to_string().into()));
-    put("name", Some(view.name.to_string().into()));
-    put("state", Some(view.state.name().into()));
-    put("attempts", Some(view.attempts.into()));
-    put("crashes", Some(view.crashes.into()));
-    put("releases", Some(view.releases.into()));
-    put("max_attempts", Some(view.max_attempts.into()));
-    put("epoch", Some(view.epoch.into()));
-    put("created_at", time(Some(view.created_at)));
-    put("due_at", time(view.due_at));
-    put("deadline", time(view.deadline));
-    put("ended_at", time(view.ended_at));
-    put("kept_until", time(view.kept_until));
-    put("status", view.status.map(Value::from));
-    put("worker", view.worker.as_ref().map(|worker| worker.to_string().into()));
-    put("progress", view.progress.as_ref().and_then(|progress| serde_json::from_slice(progress).ok()));
-    put("links", Some(links(view)));
-    members
-}
-
-fn links(view: &TaskView) -> Value {
+/// The status of a task.
+pub(crate) fn status_document(view: &TaskView) -> StatusDocument {
     let own = location(view);
-    let mut links = json!({"self": own, "result": format!("{own}/result"), "events": format!("{own}/events")});
-    if !view.state.is_final() {
-        links["cancel"] = format!("{own}/cancel").into();
+    let links = Links {
+        result: format!("{own}/result"),
+        events: format!("{own}/events"),
+        cancel: (!view.state.is_final()).then(|| format!("{own}/cancel")),
+        own,
+    };
+    StatusDocument {
+        id: view.id.to_string(),
+        queue: view.queue.to_string(),
+        name: view.name.to_string(),
+        state: view.state.name(),
+        attempts: view.attempts,
+        crashes: view.crashes,
+        releases: view.releases,
+        max_attempts: view.max_attempts,
+        epoch: view.epoch,
+        created_at: rfc3339(view.created_at),
+        due_at: view.due_at.map(rfc3339),
+        deadline: view.deadline.map(rfc3339),
+        ended_at: view.ended_at.map(rfc3339),
+        kept_until: view.kept_until.map(rfc3339),
+        status: view.status,
+        worker: view.worker.as_ref().map(ToString::to_string),
+        progress: view.progress.as_ref().and_then(|progress| serde_json::from_slice(progress).ok()),
+        links,
     }
-    links
 }
 
 /// The path of a task.
@@ -89,7 +121,9 @@ pub(crate) fn outcome(seen: &Seen) -> Outcome<'_> {
         result_base64: None,
         result_content_type: None,
     };
-    let Some(envelope) = seen.result.as_ref().filter(|envelope| !envelope.body().is_empty()) else { return outcome };
+    let Some(envelope) = seen.result.as_ref().filter(|envelope| !envelope.body().is_empty()) else {
+        return outcome;
+    };
     let content_type = content_type(envelope);
     match json_body(envelope) {
         Some(raw) if seen.view.state == TaskState::Failed => outcome.error = Some(raw),
@@ -104,7 +138,8 @@ pub(crate) fn outcome(seen: &Seen) -> Outcome<'_> {
 
 /// What a message says of the kind of its body.
 pub(crate) fn content_type(envelope: &Envelope) -> Option<String> {
-    let kind = PropertiesView::from_checked(envelope.properties()).value(message_properties::Property::ContentType)?;
+    let kind = PropertiesView::from_checked(envelope.properties())
+        .value(message_properties::Property::ContentType)?;
     Some(String::from_utf8_lossy(kind).into_owned())
 }
 

@@ -236,7 +236,11 @@ mod tests {
             worker: None,
             progress: None,
         };
-        let grant = Box::new(Grant { lease: LeaseId::from_bytes(u128::to_be_bytes(lease)), expires_at: Timestamp(1), task });
+        let grant = Box::new(Grant {
+            lease: LeaseId::from_bytes(u128::to_be_bytes(lease)),
+            expires_at: Timestamp(1),
+            task,
+        });
         Effect::Leased { request, grant, message: Envelope::new(b"", b"q", b"\0\0", b"") }
     }
 
@@ -268,7 +272,10 @@ mod tests {
         assert!(board.has_abandoned());
         push(&board, leased(tag, 2));
         let mut context = Context::from_waker(Waker::noop());
-        assert_eq!(board.poll_orphans(&mut context), Poll::Ready(vec![LeaseId::from_bytes(u128::to_be_bytes(2))]));
+        assert_eq!(
+            board.poll_orphans(&mut context),
+            Poll::Ready(vec![LeaseId::from_bytes(u128::to_be_bytes(2))])
+        );
         assert!(board.has_abandoned());
         push(&board, answered(tag, Answer::LeasesGranted { count: 2 }));
         assert!(!board.has_abandoned());

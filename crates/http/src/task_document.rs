@@ -113,7 +113,8 @@ mod tests {
     fn a_task_is_a_message_with_its_payload_as_it_was_written() {
         let text = br#"{"name":"sms.send","payload":{"to": "+1", "n": 1.0},"headers":{"k":"v"}}"#;
         let task: TaskDocument = crate::json::parse(text).unwrap();
-        let envelope = task.into_draft().unwrap().into_envelope(&ShortString::from_static("q"), &Table::new());
+        let envelope =
+            task.into_draft().unwrap().into_envelope(&ShortString::from_static("q"), &Table::new());
         assert_eq!((envelope.exchange(), envelope.routing_key()), (&b""[..], &b"q"[..]));
         assert_eq!(envelope.body(), br#"{"to": "+1", "n": 1.0}"#);
         let properties = Properties::decode(envelope.properties()).unwrap();

@@ -55,7 +55,11 @@ impl<S: AsyncRead + Unpin> Read for Wire<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Write for Wire<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.noted(written)
     }

@@ -94,8 +94,9 @@ fn status(view: &TaskView, otherwise: StatusCode) -> StatusCode {
 }
 
 fn is_problem(result: &Envelope) -> bool {
-    crate::status_document::content_type(result)
-        .is_some_and(|kind| kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(PROBLEM_JSON)))
+    crate::status_document::content_type(result).is_some_and(|kind| {
+        kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(PROBLEM_JSON))
+    })
 }
 
 /// What a worker said of its failure: the reply header `x-error`, or a body that is text.
@@ -114,7 +115,13 @@ fn detail(result: &Envelope) -> Option<String> {
     Some(detail)
 }
 
-fn ended(view: &TaskView, status: StatusCode, code: &'static str, title: &'static str, detail: &str) -> Problem {
+fn ended(
+    view: &TaskView,
+    status: StatusCode,
+    code: &'static str,
+    title: &'static str,
+    detail: &str,
+) -> Problem {
     Problem::new(status, code, title, detail)
         .with("task", view.id.to_string())
         .with("state", view.state.name())

@@ -91,7 +91,9 @@ async fn check_worker(line: &Arc<Line>, queue: &ShortString) -> Result<(), Probl
                 "nobody works on queue '{queue}' now, and the request asks for somebody; nothing was stored. Start a worker, or call without require_worker"
             );
             let status = StatusCode::SERVICE_UNAVAILABLE;
-            Err(Problem::new(status, "no-worker", "No worker", detail).with("queue", queue.to_string()).retry_after(5))
+            Err(Problem::new(status, "no-worker", "No worker", detail)
+                .with("queue", queue.to_string())
+                .retry_after(5))
         }
         _ => Err(Problem::internal("another answer than the description of a queue")),
     }

@@ -76,7 +76,8 @@ async fn of_raw(asked: Asked, lease: LeaseId) -> Result<Complete, Problem> {
 
 fn publishes(line: &Line, documents: Vec<PublishDocument>) -> Result<Vec<Envelope>, Problem> {
     if documents.len() > PUBLISH_MAX {
-        let detail = format!("publish has {} messages, at most {PUBLISH_MAX} go with one completion", documents.len());
+        let detail =
+            format!("publish has {} messages, at most {PUBLISH_MAX} go with one completion", documents.len());
         return Err(invalid(&detail).with("limit", PUBLISH_MAX));
     }
     let publish = |(index, document): (usize, PublishDocument)| {

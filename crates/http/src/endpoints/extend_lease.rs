@@ -33,7 +33,9 @@ pub(super) async fn answer(asked: Asked) -> Answer {
     // Written anew, so that it has no line breaks.
     let progress = progress.map(|progress| progress.to_string());
     if let Some(bytes) = progress.as_ref().map(String::len).filter(|bytes| *bytes > PROGRESS_BYTES_MAX) {
-        let detail = format!("progress has {bytes} bytes, at most {PROGRESS_BYTES_MAX} fit; say less, or store it elsewhere");
+        let detail = format!(
+            "progress has {bytes} bytes, at most {PROGRESS_BYTES_MAX} fit; say less, or store it elsewhere"
+        );
         return Err(invalid(&detail).with("limit", PROGRESS_BYTES_MAX));
     }
     let extend = Standalone::Extend { lease, lease_ms, progress: progress.map(Into::into) };

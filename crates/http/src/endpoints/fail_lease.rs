@@ -45,7 +45,9 @@ fn status(error: &Map<String, Value>) -> Result<Option<u16>, Problem> {
     let number = status.as_u64().and_then(|number| u16::try_from(number).ok());
     match number.filter(|number| (400..600).contains(number)) {
         Some(number) => Ok(Some(number)),
-        None => Err(invalid(&format!("error.status is {status} and has to be 400 to 599; leave it out for 500"))),
+        None => {
+            Err(invalid(&format!("error.status is {status} and has to be 400 to 599; leave it out for 500")))
+        }
     }
 }
 

@@ -36,7 +36,9 @@ mod tests {
         }
         let served: BTreeSet<_> = ROUTES
             .iter()
-            .flat_map(|route| route.methods.iter().map(|(method, _)| (route.template.to_owned(), method.to_string())))
+            .flat_map(|route| {
+                route.methods.iter().map(|(method, _)| (route.template.to_owned(), method.to_string()))
+            })
             .collect();
         assert_eq!(described, served);
     }

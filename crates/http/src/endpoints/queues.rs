@@ -96,7 +96,10 @@ fn arguments(document: QueueDocument) -> Result<Table, Problem> {
     if let Some(max_length) = document.max_length {
         let number = i64::try_from(max_length).ok().filter(|number| *number > 0);
         let number = number.ok_or_else(|| {
-            invalid(&format!("max_length is {max_length} and has to be 1 to {}; leave it out for no limit", i64::MAX))
+            invalid(&format!(
+                "max_length is {max_length} and has to be 1 to {}; leave it out for no limit",
+                i64::MAX
+            ))
         })?;
         if !is_task_queue {
             return Err(invalid("max_length is for task queues; leave it out, or set task_queue to true"));

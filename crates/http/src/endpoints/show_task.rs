@@ -1,7 +1,7 @@
 //! `GET /v1/tasks/{id}`: how a task stands, now or when that changes.
 
 use hyper::StatusCode;
-use hyper::header::ETAG;
+use hyper::header::{ETAG, IF_NONE_MATCH};
 
 use broker::{TaskId, Until};
 
@@ -21,8 +21,10 @@ pub(super) async fn answer(asked: Asked) -> Answer {
     let Asked { line, head, .. } = asked;
     let mut found = line.look_at(id, Right::Read).await?;
     let mut known = is_known(&head.headers, found.view.version);
+    // Who knows another version has waited long enough.
+    let is_news = !known && head.headers.contains_key(IF_NONE_MATCH);
     drop(head);
-    let wait = prefer.wait.filter(|wait| !wait.is_zero() && !found.view.state.is_final());
+    let wait = prefer.wait.filter(|wait| !wait.is_zero() && !is_news && !found.view.state.is_final());
     if let Some(wait) = wait {
         let until = if known { Until::Changed { since: found.view.version } } else { Until::Ended };
         let mut ticket = line.watch(id, until).await?;

@@ -16,7 +16,8 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// A stream of events. 204 for a client that has seen the last: that is how `EventSource` is told not to come back.
 pub(super) async fn answer(asked: Asked) -> Answer {
     let id: TaskId = asked.id("task-not-found")?;
-    let since = asked.headers().get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
+    let since =
+        asked.headers().get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
     let keep_alive = asked.service.limits().event_keep_alive;
     let line = std::sync::Arc::clone(&asked.line);
     drop(asked);

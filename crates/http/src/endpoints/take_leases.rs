@@ -61,7 +61,10 @@ pub(super) async fn answer(asked: Asked) -> Answer {
     let mut ticket = line.ask(Standalone::Lease(lease), Interest::Lease).await?;
     drop(line);
     if let Some(wait) = prefer.wait {
-        if tokio::time::timeout(wait, granted.collect(&mut ticket)).await.map_or(Ok(false), |done| done.map(|()| true))? {
+        if tokio::time::timeout(wait, granted.collect(&mut ticket))
+            .await
+            .map_or(Ok(false), |done| done.map(|()| true))?
+        {
             return Ok(granted.into_response(&prefer));
         }
         ticket.stop_leasing();
@@ -77,7 +80,9 @@ async fn prepare(asked: Asked, prefer: &Prefer) -> Result<(Arc<Line>, Lease), Pr
     let document: LeasesDocument = asked.receive_json().await?;
     let max = document.max.unwrap_or(1);
     if !(1..=LEASES_MAX).contains(&max) {
-        return Err(json::invalid(&format!("max is {max} and has to be 1 to {LEASES_MAX}")).with("limit", LEASES_MAX));
+        return Err(
+            json::invalid(&format!("max is {max} and has to be 1 to {LEASES_MAX}")).with("limit", LEASES_MAX)
+        );
     }
     let lease_ms = document.lease.as_deref().map(|text| lease_ms("lease", text)).transpose()?;
     let worker = document.worker.as_deref().map(|worker| short("worker", worker)).transpose();
@@ -95,7 +100,9 @@ pub(super) fn lease_ms(member: &str, text: &str) -> Result<u64, Problem> {
     if LEASE_MS.contains(&ms) {
         return Ok(ms);
     }
-    Err(json::invalid(&format!("{member} is {text} and has to be 1s to 1h; extend the lease while the work goes on")))
+    Err(json::invalid(&format!(
+        "{member} is {text} and has to be 1s to 1h; extend the lease while the work goes on"
+    )))
 }
 
 impl Granted {

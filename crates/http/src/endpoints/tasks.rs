@@ -1,19 +1,25 @@
 //! `POST /v1/queues/{queue}/tasks`: adds a task, or several, all or none.
 
 use hyper::StatusCode;
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::document;
 use crate::json;
 use crate::prefer::{PREFERENCE_APPLIED, Prefer};
 use crate::problem::{Answer, Problem};
 use crate::request::{Asked, unsupported};
-use crate::status_document::{answer_with_result, status_document};
+use crate::status_document::{StatusDocument, answer_with_result, status_document};
 use crate::submission::{Accepted, Submission, Waited};
 use crate::task_document::{Draft, TaskDocument};
 
 /// Tasks of one request at most.
 const TASKS_MAX: usize = 1000;
+
+/// The answer to a list.
+#[derive(Serialize)]
+struct TaskList {
+    tasks: Vec<StatusDocument>,
+}
 
 /// What the request comes down to, when all of it was read.
 struct Prepared {
@@ -72,7 +78,8 @@ fn several(body: &[u8]) -> Result<Vec<Draft>, Problem> {
     match documents.len() {
         0 => return Err(json::invalid("the list is empty; send at least one task")),
         count if count > TASKS_MAX => {
-            let detail = format!("the list has {count} tasks, at most {TASKS_MAX} fit into one request; send several");
+            let detail =
+                format!("the list has {count} tasks, at most {TASKS_MAX} fit into one request; send several");
             return Err(json::invalid(&detail).with("limit", TASKS_MAX));
         }
         _ => {}
@@ -87,6 +94,6 @@ fn draft(document: TaskDocument, place: &str) -> Result<Draft, Problem> {
 
 /// Several tasks are not waited for: their documents, in the order of the request.
 fn list(accepted: &Accepted) -> hyper::Response<crate::body::Body> {
-    let tasks: Vec<Value> = accepted.tasks.iter().map(|view| Value::Object(status_document(view))).collect();
-    accepted.marked(document::json(StatusCode::ACCEPTED, &serde_json::json!({ "tasks": tasks })))
+    let tasks = accepted.tasks.iter().map(status_document).collect();
+    accepted.marked(document::json(StatusCode::ACCEPTED, &TaskList { tasks }))
 }

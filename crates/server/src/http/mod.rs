@@ -10,7 +10,6 @@ use http_api::{Limits, Service};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::lifecycle::Phase;
 use crate::limits;
 use crate::listener::accept;
 use crate::node::Node;
@@ -50,16 +49,23 @@ impl Http {
     /// Serves one listener until its task is dropped: while the server stops, too, so that `/healthz` can say so. Who came
     /// before that holds a copy of `alive`.
     pub(crate) async fn serve(self, listener: TcpListener, alive: mpsc::Sender<()>) {
+        let mut alive = Some(alive);
         loop {
-            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
-            let (stream, peer) = accept(&listener).await;
+            let accepting = async { (Arc::clone(&self.places).acquire_owned().await, accept(&listener).await) };
+            let (place, (stream, peer)) = tokio::select! {
+                accepted = accepting => accepted,
+                _ = self.node.lifecycle.ended(), if alive.is_some() => {
+                    alive = None;
+                    continue;
+                }
+            };
             // Answers are written whole; waiting for more to put into a packet would only delay them.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%peer, %error, "HTTP client left at once");
                 continue;
             }
             let service = Arc::clone(&self.service);
-            let alive = (self.node.lifecycle.phase() == Phase::Serving).then(|| alive.clone());
+            let alive = alive.clone();
             tokio::spawn(async move {
                 http_api::serve(service, stream, peer).await;
                 drop((place, alive));
