@@ -22,6 +22,8 @@ pub(crate) struct Conclusion {
 pub(crate) const PLAIN_RETRY_WAIT: Duration = Duration::from_secs(1);
 /// The longest such wait: the message occupies a place of the worker meanwhile.
 const PLAIN_RETRY_WAIT_MAX: Duration = Duration::from_secs(30);
+/// MIME type of a failure.
+const PROBLEM: &str = "application/problem+json";
 /// Bytes of a failure's title that go into a header; the whole of it is in the body.
 const TITLE_BYTES_MAX: usize = 1024;
 
@@ -51,11 +53,28 @@ pub(crate) fn release(lease: Lease) -> Conclusion {
     Conclusion { finish, wait }
 }
 
+/// What is answered instead of a result that the broker refuses, too large for instance: another attempt would end
+/// the same way. `None` when what it refuses is a failure already.
+pub(crate) fn refused_result(result: &Publication, reason: &str) -> Option<Publication> {
+    let properties = Properties::decode(&result.properties).ok()?;
+    if properties.headers.is_some_and(|headers| headers.contains_key(b"x-error")) {
+        return None;
+    }
+    let request = Properties {
+        reply_to: Some(result.routing_key.clone()),
+        correlation_id: properties.correlation_id,
+        ..Properties::default()
+    };
+    let fail = Fail::fatal("the broker refuses the result").detail(reason);
+    let headers = failure_headers(&fail, true);
+    reply(&request, Some(PROBLEM), fail.problem().into(), headers)
+}
+
 fn conclude_failure(lease: Lease, request: &Properties, fail: &Fail) -> Conclusion {
     let finish = |reply, settle| Finish { lease, publications: Vec::new(), reply, settle };
     let reply = || {
         let headers = failure_headers(fail, lease.is_task);
-        reply(request, Some("application/problem+json"), fail.problem().into(), headers)
+        reply(request, Some(PROBLEM), fail.problem().into(), headers)
     };
     match fail.next() {
         _ if lease.is_task => at_once(finish(reply(), Settle::Ack)),

@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use amqp_wire::{Method, ShortString, basic, channel};
-use forebay_client::link::{ConfirmChannel, Endpoint, Incoming, Output, Verdict, Violation};
+use forebay_client::link::{
+    ConfirmChannel, Endpoint, Incoming, Output, Publication, Refused, Verdict, Violation,
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::conclusion::PLAIN_RETRY_WAIT;
+use crate::conclusion::{PLAIN_RETRY_WAIT, refused_result};
 use crate::delivery::{Finish, Lease, Settle};
 use crate::inbox::Inbox;
 use crate::subscription::Subscription;
@@ -31,12 +33,19 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) struct Consumer {
     subscriptions: Vec<Subscription>,
-    results: ConfirmChannel<Lease>,
+    results: ConfirmChannel<Outgoing>,
     transactions: Transactions,
     /// Deliveries that go back to their queues, and when, earliest first. No more than the subscriptions allow.
     going_back: VecDeque<(Instant, Lease)>,
     inbox: Arc<Inbox>,
     is_stopping: bool,
+}
+
+/// A result that waits for its confirm.
+#[derive(Debug)]
+struct Outgoing {
+    lease: Lease,
+    result: Arc<Publication>,
 }
 
 const RESULT_CHANNEL: u16 = 1;
@@ -76,12 +85,28 @@ impl Consumer {
             return;
         }
         match reply {
-            Some(reply) if publications.is_empty() => self.results.publish(Arc::new(reply), lease, output),
+            Some(reply) if publications.is_empty() => self.publish(lease, reply, output),
             None if publications.is_empty() => self.settle(lease, settle, output),
             reply => {
                 publications.extend(reply);
                 self.transactions.add(lease, publications, output);
             }
+        }
+    }
+
+    fn publish(&mut self, lease: Lease, result: Publication, output: &mut Output) {
+        let result = Arc::new(result);
+        self.results.publish(result.clone(), Outgoing { lease, result }, output);
+    }
+
+    /// The broker has closed the channel over a result.
+    fn refused(&mut self, outgoing: &Outgoing, refused: &Refused, output: &mut Output) {
+        let Outgoing { lease, result } = outgoing;
+        tracing::warn!(code = refused.code, text = refused.text, "the broker refuses a result");
+        let failure = lease.is_task.then(|| refused_result(result, &refused.text)).flatten();
+        match failure {
+            Some(failure) => self.publish(*lease, failure, output),
+            None => self.give_back(*lease, output),
         }
     }
 
@@ -117,14 +142,31 @@ impl Consumer {
             Method::Channel(channel::Method::OpenOk(_)) => return Ok(()),
             other => return Err(Violation::Unexpected { method: other.name(), channel: RESULT_CHANNEL }),
         };
-        for (lease, verdict) in verdicts {
-            if is_done(lease, &verdict) {
-                self.settle(lease, Settle::Ack, output);
-            } else {
-                self.give_back(lease, output);
-            }
+        for (outgoing, verdict) in verdicts {
+            self.judged(&outgoing, verdict, output);
         }
         Ok(())
+    }
+
+    /// The broker's word on a result.
+    fn judged(&mut self, outgoing: &Outgoing, verdict: Verdict, output: &mut Output) {
+        let lease = outgoing.lease;
+        match verdict {
+            Verdict::Confirmed => self.settle(lease, Settle::Ack, output),
+            // Who asked has gone; the work is done all the same.
+            Verdict::Returned(_) if !lease.is_task => self.settle(lease, Settle::Ack, output),
+            // Somebody else has settled the task, or cancelled it. Giving it back is ignored then; if not, it is
+            // not lost.
+            Verdict::Returned(_) => {
+                tracing::info!("a result is dropped: the task is settled or runs elsewhere");
+                self.give_back(lease, output);
+            }
+            Verdict::Nacked => {
+                tracing::warn!("the broker does not take a result; a queue may be full");
+                self.give_back(lease, output);
+            }
+            Verdict::Refused(refused) => self.refused(outgoing, &refused, output),
+        }
     }
 
     fn transaction_incoming(&mut self, incoming: Incoming, output: &mut Output) -> Result<(), Violation> {
@@ -137,32 +179,6 @@ impl Consumer {
             }
         }
         Ok(())
-    }
-}
-
-/// Whether a delivery is done when the broker has judged its result.
-fn is_done(lease: Lease, verdict: &Verdict) -> bool {
-    match verdict {
-        Verdict::Confirmed => true,
-        // Who asked has gone; the work is done all the same.
-        Verdict::Returned(_) if !lease.is_task => {
-            tracing::debug!("nobody waits for the result");
-            true
-        }
-        // The task was settled by somebody else, or cancelled. Giving it back is ignored then; if it was not, it is
-        // not lost.
-        Verdict::Returned(_) => {
-            tracing::info!("a result is dropped: the task is settled or runs elsewhere");
-            false
-        }
-        Verdict::Nacked => {
-            tracing::warn!("the broker does not take a result; a queue may be full");
-            false
-        }
-        Verdict::Refused(refused) => {
-            tracing::warn!(code = refused.code, text = refused.text, "the broker refuses a result");
-            false
-        }
     }
 }
 

@@ -38,9 +38,9 @@ impl Report {
     fn words(&self) -> [String; 3] {
         let Self { direct, queued, waiting } = self;
         let most = direct.last().map_or(String::new(), |step| {
-            let (callers, longest) = (step.callers, step.answered.shown(99));
+            let (callers, longest) = (step.callers, step.answered.shown(100));
             match step.failed() {
-                0 => format!("Of {callers} callers, 99 % were answered within {longest}."),
+                0 => format!("All of {callers} callers were answered within {longest}."),
                 failed => format!(
                     "With {callers} callers {failed} got an error, and the others waited up to {longest}."
                 ),
@@ -60,15 +60,26 @@ impl Report {
             ),
             format!(
                 "A worker was killed, and the broker was away for {}. {} times a caller repeated its request, with its \
-                 Idempotency-Key. {} reached the provider more than once, which it knew by the id of the task: delivery is \
-                 at least once. Without their own answer: {}; lost: {}.",
+                 Idempotency-Key. {} Without their own answer: {}; lost: {}.",
                 show(waiting.broker_away),
                 waiting.repeated_requests,
-                waiting.delivered.repeated,
+                repeats(waiting.delivered.repeated),
                 waiting.wrong.len(),
                 waiting.delivered.lost,
             ),
         ]
+    }
+}
+
+/// What is said of messages that were handed in again.
+fn repeats(count: usize) -> String {
+    match count {
+        0 => "No message reached the provider twice this time; after a kill that can happen, since delivery is at \
+              least once."
+            .to_owned(),
+        count => format!(
+            "{count} reached the provider twice, which it knew by the id of the task: delivery is at least once."
+        ),
     }
 }
 
@@ -189,6 +200,14 @@ mod tests {
         }
         assert!(shown.contains("267 times a caller"), "{shown}");
         assert!(shown.lines().all(|line| line.chars().count() <= COLUMNS), "{shown}");
+    }
+
+    #[test]
+    fn it_does_not_boast_of_repeats_that_did_not_happen() {
+        let mut report = report();
+        assert!(report.words()[2].contains("6 reached the provider twice"));
+        report.waiting.delivered.repeated = 0;
+        assert!(report.words()[2].contains("No message reached the provider twice this time"));
     }
 
     #[test]

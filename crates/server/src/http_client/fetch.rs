@@ -45,6 +45,8 @@ pub(crate) struct Fetch {
 
 /// Waited at most within one request, which common proxies cut at 60 s.
 const REQUEST_WAIT_MAX: Duration = Duration::from_secs(55);
+/// A server that is unavailable is asked again after this at the latest.
+const UNAVAILABLE_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// What an answer may take beyond the wait that was asked for.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -99,7 +101,7 @@ impl<'a, F: FnMut(Trouble<'_>)> Persistence<'a, F> {
             let pause = match outcome {
                 Ok(answer) if is_not_now(&answer) => {
                     let problem = answer.problem();
-                    let pause = answer.retry_after().unwrap_or_else(|| self.backoff.next());
+                    let pause = pause_after(&answer).unwrap_or_else(|| self.backoff.next());
                     if pause >= self.remaining() {
                         return Err(Ending::Refused(problem));
                     }
@@ -128,6 +130,12 @@ impl<'a, F: FnMut(Trouble<'_>)> Persistence<'a, F> {
             sleep(pause).await;
         }
     }
+}
+
+/// How long to leave the server alone. One that stops can only guess when it will be back, and a full queue knows.
+fn pause_after(answer: &Answer) -> Option<Duration> {
+    let pause = answer.retry_after()?;
+    Some(if answer.is_unavailable() { pause.min(UNAVAILABLE_PAUSE_MAX) } else { pause })
 }
 
 /// What the answer to a call, or to the question for a result, means.

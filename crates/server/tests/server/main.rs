@@ -1,7 +1,9 @@
 //! The real binary, talked to by scripted clients.
 
 mod back_pressure;
+mod call_and_work;
 mod command_line;
+mod demo;
 mod durability;
 mod http;
 mod start_and_stop;

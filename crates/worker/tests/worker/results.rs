@@ -134,6 +134,29 @@ async fn a_result_that_comes_too_late_is_not_acked() {
 }
 
 #[tokio::test]
+async fn a_result_that_the_broker_refuses_fails_its_task_and_no_other() {
+    converse(
+        |worker| worker.handle(add),
+        |worker| {
+            deliver(worker, 1, "add", r#"{"a":2,"b":3}"#);
+            let _ = worker.expect_said::<basic::Publish>(RESULTS);
+            deliver(worker, 2, "add", r#"{"a":4,"b":5}"#);
+            let _ = worker.expect_said::<basic::Publish>(RESULTS);
+            worker.close_channel(RESULTS, 406, "PRECONDITION_FAILED - message size 5 is larger than 4");
+            assert_eq!(worker.expect_said::<basic::Publish>(RESULTS).text(), "9");
+            let failure = worker.expect_said::<basic::Publish>(RESULTS);
+            assert_eq!(failure.header("x-error"), Some(Value::text("the broker refuses the result")));
+            assert_eq!(failure.header("x-retry"), None);
+            assert!(failure.text().contains("larger than 4"), "{}", failure.text());
+            worker.ack(RESULTS, 2, true);
+            assert_eq!(worker.expect::<basic::Ack>(QUEUE).delivery_tag, 2);
+            assert_eq!(worker.expect::<basic::Ack>(QUEUE).delivery_tag, 1);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_plain_message_whose_result_is_not_taken_goes_back_after_a_while() {
     converse(
         |worker| worker.handle(add),

@@ -9,12 +9,15 @@ pub(super) struct Memory {
     process_id: u32,
 }
 
+/// Before the first look. A connection lets go of its buffers a second after its last answer, and the allocator of their
+/// pages two seconds later; what counts is what is held for as long as a caller waits.
+const REST: Duration = Duration::from_secs(4);
 /// Between two looks. What is freed or built up late shows as a difference.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Looks that differ by less than this, in bytes, are the same.
 const NOISE_BYTES: u64 = 256 * 1024;
 /// After this the last look counts: parked calls don't wait for ever.
-const SETTLE_MAX: Duration = Duration::from_secs(4);
+const SETTLE_MAX: Duration = Duration::from_secs(8);
 
 impl Memory {
     /// The memory of this process.
@@ -23,9 +26,10 @@ impl Memory {
     }
 
     /// Anonymous memory in bytes (heaps and stacks; not files that the system may drop), once it has come to rest:
-    /// three looks in a row that are the same, or the last one after four seconds.
+    /// three looks in a row that are the same, or the last one after eight seconds.
     pub(super) async fn settled(self) -> io::Result<u64> {
         let started = Instant::now();
+        tokio::time::sleep(REST).await;
         let mut looks = [u64::MAX, u64::MAX, self.anonymous_bytes()?];
         loop {
             let largest = looks.iter().max().copied().unwrap_or_default();

@@ -27,9 +27,10 @@ pub(crate) struct Step {
 pub(in super::super) async fn play(stage: &mut Stage) -> Result<Vec<Step>, DemoError> {
     stage.screen.heading("1  The handler calls the provider itself");
     stage.screen.line(&format!(
-        "   The provider takes {} ms for a message, {AT_ONCE} at once; {WAITING_MAX} may wait, the others get a 503.",
+        "   The provider takes {} ms for a message, {AT_ONCE} at once. {WAITING_MAX} may wait;",
         TAKES.as_millis()
     ));
+    stage.screen.line("   who comes then is turned away with 503.");
     let service = WebService::new(Way::Provider, Pool::new(stage.provider.access()));
     let service = Server::start(service).await.map_err(DemoError::system("starting the web service"))?;
     let mut steps = Vec::new();
@@ -72,11 +73,7 @@ impl std::fmt::Display for Step {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { callers, answered, .. } = self;
         let (half, most) = (answered.shown(50), answered.shown(99));
-        write!(
-            formatter,
-            "{callers:>4} callers: {} answered, half within {half}, 99 % within {most}",
-            answered.count()
-        )?;
+        write!(formatter, "{callers:>4} callers: {} answered, p50 {half}, p99 {most}", answered.count())?;
         match self.failed() {
             0 => Ok(()),
             failed => write!(formatter, "; {failed} got an error"),
@@ -97,10 +94,7 @@ mod tests {
         let refused = Experience { took, outcome: Err("503".to_owned()) };
         let step = Step::new(3, &[fine.clone(), refused.clone(), refused]);
         assert_eq!((step.failed(), step.failures["503"]), (2, 2));
-        assert_eq!(
-            step.to_string(),
-            "   3 callers: 1 answered, half within 20 ms, 99 % within 20 ms; 2 got an error"
-        );
+        assert_eq!(step.to_string(), "   3 callers: 1 answered, p50 20 ms, p99 20 ms; 2 got an error");
         assert!(!Step::new(1, &[fine]).to_string().contains("error"));
     }
 }

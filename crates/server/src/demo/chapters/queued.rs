@@ -47,7 +47,7 @@ pub(in super::super) struct Delivered {
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Characters of the picture of the backlog.
-const PICTURE_WIDTH: usize = 40;
+const PICTURE_WIDTH: usize = 34;
 
 /// Plays it.
 pub(in super::super) async fn play(stage: &mut Stage) -> Result<Queued, DemoError> {
@@ -135,13 +135,13 @@ impl std::fmt::Display for Queued {
         let (half, most, drained) = (self.answered.shown(50), self.answered.shown(99), show(self.drained_in));
         write!(
             formatter,
-            "{:>4} callers: {} answered, half within {half}, 99 % within {most}",
+            "{:>4} callers: {} answered, p50 {half}, p99 {most}",
             self.callers,
             self.answered.count()
         )?;
         write!(
             formatter,
-            "\n   the queue was empty {drained} later; at the provider: {once} once, {repeated} repeated, {lost} lost"
+            "\n   queue empty {drained} later; at the provider: {once} once, {repeated} repeated, {lost} lost"
         )
     }
 }

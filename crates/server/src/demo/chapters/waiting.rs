@@ -190,7 +190,7 @@ impl std::fmt::Display for Waiting {
         let (answered, wrong) = (self.answered.count(), self.wrong.len());
         write!(
             formatter,
-            "{:>4} callers: {answered} got their own answer, half within {half}, 99 % within {most}; {wrong} did not",
+            "{:>4} callers: {answered} got their own answer, p50 {half}, p99 {most}; {wrong} did not",
             self.callers
         )
     }
