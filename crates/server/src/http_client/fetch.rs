@@ -62,12 +62,14 @@ pub(super) struct Persistence<'a, F> {
     connection: &'a mut Connection,
     deadline: Instant,
     backoff: Backoff,
+    was_reached: bool,
     observe: F,
 }
 
 impl<'a, F: FnMut(Trouble<'_>)> Persistence<'a, F> {
     pub(super) fn new(connection: &'a mut Connection, wait: Duration, observe: F) -> Self {
-        Self { connection, deadline: Instant::now() + wait, backoff: Backoff::new(), observe }
+        let deadline = Instant::now() + wait;
+        Self { connection, deadline, backoff: Backoff::new(), was_reached: false, observe }
     }
 
     pub(super) fn remaining(&self) -> Duration {
@@ -94,7 +96,6 @@ impl<'a, F: FnMut(Trouble<'_>)> Persistence<'a, F> {
 
     /// Asks until there is an answer that is more than "not now".
     pub(super) async fn ask(&mut self, request: &Request) -> Result<Answer, Ending> {
-        let mut was_reached = false;
         loop {
             let wait = self.remaining().min(REQUEST_WAIT_MAX);
             let outcome = self.connection.ask(&request.clone().wait(wait), wait + ANSWER_TIMEOUT).await;
@@ -106,15 +107,16 @@ impl<'a, F: FnMut(Trouble<'_>)> Persistence<'a, F> {
                         return Err(Ending::Refused(problem));
                     }
                     (self.observe)(Trouble::Busy(&problem));
-                    was_reached = true;
+                    self.was_reached = true;
                     pause
                 }
                 Ok(answer) => {
                     self.backoff.reset();
+                    self.was_reached = true;
                     return Ok(answer);
                 }
                 // Whoever names a server that is not there wants to know at once.
-                Err(error @ HttpError::Unreachable { .. }) if !was_reached => {
+                Err(error @ HttpError::Unreachable { .. }) if !self.was_reached => {
                     return Err(Ending::Unanswered(error));
                 }
                 Err(error) => {
@@ -123,7 +125,7 @@ impl<'a, F: FnMut(Trouble<'_>)> Persistence<'a, F> {
                         return Err(Ending::Unanswered(error));
                     }
                     (self.observe)(Trouble::NoAnswer(&error));
-                    was_reached = true;
+                    self.was_reached = true;
                     pause
                 }
             };
