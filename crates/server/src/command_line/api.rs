@@ -1,6 +1,6 @@
 //! What the commands that use the HTTP API share.
 
-use std::io::{IsTerminal, Read};
+use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 
 use anyhow::anyhow;
@@ -83,11 +83,13 @@ pub(super) fn content_type_of(bytes: &[u8]) -> HeaderValue {
 
 /// Prints a result as it is.
 pub(super) fn print_result(answer: &Answer) -> Result<(), Failure> {
-    use std::io::Write;
+    print(&answer.body)
+}
+
+/// Writes to standard output, which may be a pipe that nobody reads any more.
+pub(super) fn print(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    out.write_all(&answer.body)
-        .and_then(|()| out.flush())
-        .map_err(|error| Failure::new(exit::SOFTWARE, error))
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| Failure::new(exit::SOFTWARE, error))
 }
 
 /// What an ending without a result means for the process; `late` says what to do when the task goes on.

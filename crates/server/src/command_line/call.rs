@@ -49,7 +49,7 @@ impl Call {
         match ending {
             Ending::Succeeded(answer) => return api::print_result(&answer),
             // For a script, the id is the output of a call that is late.
-            Ending::Late { ref task } => println!("{task}"),
+            Ending::Late { ref task } => api::print(format!("{task}\n").as_bytes())?,
             Ending::Refused(ref problem) if problem.is("queue-not-found") => {
                 eprintln!("forebay: `forebay work {} --exec CMD` makes the queue", call.queue);
             }

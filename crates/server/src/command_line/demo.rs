@@ -63,14 +63,13 @@ impl Demo {
             }
         })?;
         runtime.shutdown_background();
-        println!("\n{report}");
-        match report.problem() {
-            Some(problem) => Err(Failure::new(BROKEN_PROMISE, anyhow::anyhow!("{problem}"))),
-            None => {
-                println!("Nothing was lost, and every answer was the right one.\n\n{NEXT}");
-                Ok(())
-            }
+        let mut screen = Screen::new(self.plain);
+        screen.line(&format!("\n{report}"));
+        if let Some(problem) = report.problem() {
+            return Err(Failure::new(BROKEN_PROMISE, anyhow::anyhow!("{problem}")));
         }
+        screen.line(&format!("Nothing was lost, and every answer was the right one.\n\n{NEXT}"));
+        Ok(())
     }
 }
 
