@@ -45,8 +45,13 @@ pub(super) mod task_exit {
 }
 
 /// How the exit codes are told by `--help`.
-pub(super) const EXIT_CODES: &str = "Exit codes: 0 the result is on standard output; 1 the task failed, and standard \
-error says why; 3 the time was up before the task was done; 65 the broker refused the request; 69 the broker did not answer.";
+pub(super) const EXIT_CODES: &str = "\
+Exit codes:
+  0   the result is on standard output
+  1   the task failed, was cancelled or expired; standard error says why
+  3   the time was up before the task was done
+  65  the broker refused the request
+  69  the broker did not answer";
 
 /// A text that can be the value of a header.
 pub(super) fn header_value(text: &str) -> Result<HeaderValue, String> {

@@ -10,7 +10,7 @@ use super::api::{self, Api};
 use crate::http_client::{self, Connection, Ending, parse_duration};
 use crate::randomness::random;
 
-/// Puts a task into a queue, waits for the worker, and prints what it answers.
+/// Put a task into a queue, wait for the worker, and print what it answers.
 ///
 /// When the line to the broker breaks, the request is repeated with the same key, so that there is one task and no
 /// answer is lost. When the time is up, the task goes on: its id is printed, and `forebay result ID` gets the result.

@@ -10,7 +10,7 @@ use crate::demo::{self, Scale, Screen};
 use crate::http_client::parse_duration;
 use crate::signals::StopSignals;
 
-/// Shows what a queue changes between a web service and a slow provider, measured on this machine.
+/// Show what a queue changes between a web service and a slow provider, measured on this machine.
 ///
 /// It starts a broker on a temporary data directory, workers, a slow 'SMS provider' and hundreds of callers; below 30
 /// seconds. Exit code 1 when a message was lost or an answer was wrong.

@@ -6,7 +6,7 @@ use super::Failure;
 use super::api::{self, Api};
 use crate::http_client::{Connection, Ending, Fetch, parse_duration};
 
-/// Prints the result of a task.
+/// Print the result of a task.
 ///
 /// It can be fetched as often as wanted, as long as the broker keeps it.
 #[derive(Debug, clap::Args)]
