@@ -111,11 +111,13 @@ pub(super) fn failure(ending: Ending, late: impl FnOnce(&str) -> String) -> Fail
     }
 }
 
-/// Tells what happens on the way, so that nobody wonders why it takes so long.
-pub(super) fn tell(trouble: Trouble<'_>) {
-    match trouble {
-        Trouble::NoAnswer(error) => eprintln!("forebay: {error}; asking again"),
-        Trouble::Busy(problem) => eprintln!("forebay: {problem}; asking again"),
+/// Tells of the first trouble on the way, so that nobody wonders why it takes so long. What follows is more of it.
+pub(super) fn tell_once() -> impl FnMut(Trouble<'_>) {
+    let mut was_told = false;
+    move |trouble| {
+        if !std::mem::replace(&mut was_told, true) {
+            eprintln!("forebay: {trouble}; asking again until it works or the time is up");
+        }
     }
 }
 

@@ -45,7 +45,7 @@ impl Call {
     pub(super) fn run(self) -> Result<(), Failure> {
         let mut connection = Connection::new(self.api.access());
         let call = self.into_call()?;
-        let ending = api::runtime()?.block_on(call.make(&mut connection, api::tell));
+        let ending = api::runtime()?.block_on(call.make(&mut connection, api::tell_once()));
         match ending {
             Ending::Succeeded(answer) => return api::print_result(&answer),
             // For a script, the id is the output of a call that is late.

@@ -26,7 +26,7 @@ impl Result {
     pub(super) fn run(self) -> std::result::Result<(), Failure> {
         let mut connection = Connection::new(self.api.access());
         let fetch = Fetch { task: self.task, wait: self.wait };
-        match api::runtime()?.block_on(fetch.make(&mut connection, api::tell)) {
+        match api::runtime()?.block_on(fetch.make(&mut connection, api::tell_once())) {
             Ending::Succeeded(answer) => api::print_result(&answer),
             ending => Err(api::failure(ending, |task| {
                 format!("task {task} is not done yet; --wait 30s waits for it")

@@ -1,5 +1,6 @@
 //! Waiting for the result of a task, however often the line breaks.
 
+use std::fmt;
 use std::time::Duration;
 
 use hyper::{Method, StatusCode};
@@ -32,6 +33,15 @@ pub(crate) enum Trouble<'a> {
     NoAnswer(&'a HttpError),
     /// The server cannot take the request now; it will be repeated.
     Busy(&'a Problem),
+}
+
+impl fmt::Display for Trouble<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAnswer(error) => error.fmt(formatter),
+            Self::Busy(problem) => problem.fmt(formatter),
+        }
+    }
 }
 
 /// Waits for the result of a task.
