@@ -89,3 +89,20 @@ fn a_transaction_answers_a_delivery_once() {
     assert_eq!(world.broker.totals().messages_ready, 0);
     assert_eq!(world.broker.counters().tasks_succeeded, 0);
 }
+
+#[test]
+fn the_first_change_of_a_boot_is_seen_too() {
+    let mut world = world();
+    let id = enqueue_one(&mut world, "job");
+    let mut world = world.restart();
+    let Some(Effect::Task { view, .. }) = ({
+        world.look(id);
+        world.effects.pop().map(|addressed| addressed.effect)
+    }) else {
+        panic!("a look shows the task")
+    };
+    let until = Until::Changed { since: view.version };
+    assert_eq!(world.ask(3, Standalone::Watch { task: id, until, with_result: false }), [""; 0]);
+    world.ask(4, lease(1, false));
+    assert_eq!(world.hear(3), ["running 0/0"]);
+}
