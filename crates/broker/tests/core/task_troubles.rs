@@ -106,3 +106,83 @@ fn the_first_change_of_a_boot_is_seen_too() {
     world.ask(4, lease(1, false));
     assert_eq!(world.hear(3), ["running 0/0"]);
 }
+
+#[test]
+fn a_caller_that_came_back_learns_that_its_task_did_not_succeed() {
+    let mut world = world();
+    let address = "amq.rabbitmq.reply-to.caller";
+    wait_at(&mut world, 4, address);
+    for (text, ends) in [("refused", "failed"), ("withdrawn", "cancelled")] {
+        let question = replying_to(address, keyed(text));
+        publish(&mut world, 4, "jobs", &question, "question");
+        if ends == "failed" {
+            let held = lease_one(&mut world);
+            world.ask(3, fail(held, false));
+        } else {
+            world.on(1).purge("jobs").deaf();
+        }
+        world.on(4).deaf();
+        world.effects.clear();
+        publish(&mut world, 4, "jobs", &question, "question");
+        let told = world.effects.iter().find_map(|addressed| match &addressed.effect {
+            Effect::RepliedAgain { state, .. } => Some(state.name().to_owned()),
+            Effect::Replied { envelope, .. } => {
+                let headers = Properties::decode(envelope.properties()).unwrap().headers.unwrap();
+                Some(format!("{:?}", headers.get(b"x-error").unwrap()))
+            }
+            _ => None,
+        });
+        assert!(told.as_ref().is_some_and(|told| told.contains(ends)), "{told:?} of {ends}");
+    }
+}
+
+#[test]
+fn a_callers_direct_reply_waits_for_what_it_says() {
+    let mut world = world();
+    let address = "amq.rabbitmq.reply-to.caller";
+    wait_at(&mut world, 4, address);
+    publish(&mut world, 4, "jobs", &replying_to(address, Properties::default()), "question");
+    let held = lease_one(&mut world);
+    world.ask(3, complete(held, "answer"));
+    world.on(4).hears(&["reply r#1 answer"]);
+    let ended_at = world.entries.last().unwrap().0;
+    let replied = world.effects.iter().find(|to| matches!(to.effect, Effect::Replied { .. }));
+    assert_eq!(replied.unwrap().after, ended_at, "the task has ended only when that is durable");
+}
+
+#[test]
+fn repeated_answers_to_a_caller_that_does_not_read_have_a_bound() {
+    let mut world = world();
+    let address = "amq.rabbitmq.reply-to.caller";
+    wait_at(&mut world, 4, address);
+    let question = replying_to(address, keyed("k"));
+    publish(&mut world, 4, "jobs", &question, "question");
+    let held = lease_one(&mut world);
+    world.ask(3, complete(held, &"x".repeat(1 << 20)));
+    world.effects.clear();
+    for _ in 0..100 {
+        publish(&mut world, 4, "jobs", &question, "question");
+    }
+    let again = world.effects.iter().filter(|to| matches!(to.effect, Effect::RepliedAgain { .. })).count();
+    assert!((50..70).contains(&again), "{again} MiB on their way to one connection");
+    assert_eq!(world.broker.counters().replies_dropped, 100 - again as u64);
+}
+
+#[test]
+fn a_reply_that_nobody_took_is_counted() {
+    let mut world = world();
+    declare(&mut world, "small", &[("x-max-length", Value::I64(0))]);
+    let answer = |world: &mut World, reply_to: &str| {
+        publish(world, 1, "jobs", &replying_to(reply_to, Properties::default()), "job");
+        let held = lease_one(world);
+        assert_eq!(world.ask(3, complete(held, "answer")), ["settled succeeded"]);
+        world.broker.counters().task_replies_dropped
+    };
+    assert_eq!(answer(&mut world, "nowhere"), 1);
+    assert_eq!(answer(&mut world, "small"), 2, "it is full");
+    let asked = enqueue_one(&mut world, "a task whose answer is that of another");
+    let held = lease_one(&mut world);
+    assert_eq!(answer(&mut world, &held.reply_address().to_string()), 2);
+    assert_eq!(world.look(asked), ["succeeded 200 0/0 answer"]);
+    assert_eq!(answer(&mut world, &held.reply_address().to_string()), 3, "it was answered before");
+}
