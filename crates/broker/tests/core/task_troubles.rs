@@ -186,3 +186,63 @@ fn a_reply_that_nobody_took_is_counted() {
     assert_eq!(world.look(asked), ["succeeded 200 0/0 answer"]);
     assert_eq!(answer(&mut world, &held.reply_address().to_string()), 3, "it was answered before");
 }
+
+#[test]
+fn a_caller_that_joins_a_task_that_nobody_waited_for_is_answered() {
+    let mut world = world();
+    let address = "amq.rabbitmq.reply-to.caller";
+    publish(&mut world, 4, "jobs", &keyed("k"), "question");
+    wait_at(&mut world, 5, address);
+    publish(&mut world, 5, "jobs", &replying_to(address, keyed("k")), "question");
+    world.effects.clear();
+    world.on(2).consume_no_ack("jobs", "w").hears(&["started w", "w#1 question"]);
+    let held = world.only_lease();
+    world.reply(2, held, &Properties::default(), "answer");
+    world.on(5).hears(&["reply r#1 answer"]);
+}
+
+#[test]
+fn a_lost_connection_blames_what_was_worked_on() {
+    let lose = |act: fn(&mut World)| {
+        let mut world = world();
+        let ids = ["one", "two"].map(|body| enqueue_one(&mut world, body));
+        world.effects.clear();
+        world.on(2).consume("jobs", "w").deaf();
+        act(&mut world);
+        world.disconnect(2);
+        ids.map(|id| world.look(id).concat())
+    };
+    let in_a_transaction = lose(|world| {
+        world.on(2).transaction().ack(1);
+    });
+    assert_eq!(in_a_transaction, ["ready 0/1", "ready 0/0"], "settled, but not committed");
+    let answered_before = lose(|world| {
+        let first = world.leases()[0];
+        world.reply(2, first, &Properties::default(), "answer");
+    });
+    assert_eq!(answered_before, ["succeeded 200 0/0 answer", "ready 0/1"], "the first was done");
+}
+
+#[test]
+fn a_task_whose_time_is_over_is_not_handed_out_though_its_alarm_is_late() {
+    let mut world = world();
+    let impatient = Properties { expiration: Some(name("100")), ..Properties::default() };
+    let hurried = headers(&[("x-deadline", Value::I64(100))]);
+    let mut ids = Vec::new();
+    for properties in [&impatient, &hurried, &Properties::default()] {
+        world.effects.clear();
+        world.ask(1, enqueue_with(properties, "job", |_| ()));
+        ids.extend(world.task_ids());
+    }
+    world.oversleep(200);
+    assert_eq!(world.ask(2, lease(10, false)), ["leased job crashes 0", "granted 1"]);
+    assert_eq!(world.look(ids[0]), ["expired 504 0/0"]);
+    assert_eq!(world.look(ids[1]), ["expired 504 0/0"]);
+    publish(&mut world, 1, "jobs", &impatient, "job");
+    world.oversleep(200);
+    world.on(3).get("jobs").hears(&["GetEmpty"]);
+    publish(&mut world, 1, "jobs", &impatient, "job");
+    world.oversleep(200);
+    world.on(3).consume("jobs", "w").hears(&["started w"]);
+    assert_eq!(world.broker.counters().tasks_expired, 4);
+}
