@@ -246,3 +246,20 @@ fn a_task_whose_time_is_over_is_not_handed_out_though_its_alarm_is_late() {
     world.on(3).consume("jobs", "w").hears(&["started w"]);
     assert_eq!(world.broker.counters().tasks_expired, 4);
 }
+
+#[test]
+fn a_task_leaves_its_place_in_a_full_queue_to_what_follows_it() {
+    let mut world = world();
+    declare(&mut world, "jobs-of-one", &[("x-max-length", Value::I64(1))]);
+    world.on(1).publish("jobs-of-one", "step 1");
+    world.effects.clear();
+    world.on(2).consume("jobs-of-one", "w").deaf();
+    let held = world.only_lease();
+    let with = |count: usize| {
+        let publish = vec![envelope("jobs-of-one", &Properties::default(), "step 2"); count];
+        Standalone::Complete(Complete { lease: held, status: None, result: None, publish })
+    };
+    assert_eq!(world.ask(3, with(2)), ["refused: full 1/1"]);
+    assert_eq!(world.ask(4, with(1)), ["settled succeeded"]);
+    world.on(2).hears(&["w#2 step 2"]);
+}
