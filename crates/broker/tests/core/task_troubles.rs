@@ -263,3 +263,27 @@ fn a_task_leaves_its_place_in_a_full_queue_to_what_follows_it() {
     assert_eq!(world.ask(4, with(1)), ["settled succeeded"]);
     world.on(2).hears(&["w#2 step 2"]);
 }
+
+#[test]
+fn a_checkpoint_keeps_what_was_answered_to_a_settlement() {
+    let mut world = world();
+    let id = enqueue_one(&mut world, "job");
+    let held = lease_one(&mut world);
+    assert_eq!(world.ask(3, release(held)), ["settled ready"]);
+    world.ask(4, Standalone::Cancel { task: id });
+    assert_eq!(world.ask(5, release(held)), ["settled ready"]);
+    let mut world = World::from_checkpoint(world);
+    assert_eq!(world.ask(6, release(held)), ["settled ready"]);
+}
+
+#[test]
+fn a_checkpoint_keeps_the_key_of_the_later_of_two_tasks() {
+    let mut world = world();
+    let chosen = |id: &str| Properties { message_id: Some(name(id)), ..keyed("k") };
+    publish(&mut world, 1, "jobs", &chosen("ffffffff-0000-7000-8000-000000000000"), "first");
+    world.wait(25 * 3_600_000);
+    publish(&mut world, 1, "jobs", &chosen("00000000-0000-7000-8000-000000000001"), "a day later");
+    let mut world = World::from_checkpoint(world);
+    publish(&mut world, 1, "jobs", &keyed("k"), "again");
+    assert_eq!(world.broker.counters().tasks_repeated, 1);
+}
