@@ -287,3 +287,24 @@ fn a_checkpoint_keeps_the_key_of_the_later_of_two_tasks() {
     publish(&mut world, 1, "jobs", &keyed("k"), "again");
     assert_eq!(world.broker.counters().tasks_repeated, 1);
 }
+
+#[test]
+fn a_repeated_request_finds_all_its_tasks() {
+    let mut world = world();
+    let brief = headers(&[("x-result-ttl", Value::I64(0))]);
+    let both = || {
+        Standalone::Enqueue(Enqueue {
+            queue: name("jobs"),
+            tasks: vec![envelope("jobs", &brief, "job"); 2],
+            expects_reply: false,
+            key: key("k", 1),
+            watch: false,
+        })
+    };
+    assert_eq!(world.ask(1, both()), ["enqueued ready 0/0, ready 0/0"]);
+    world.on(2).consume_no_ack("jobs", "w").deaf();
+    world.wait(60_000);
+    assert_eq!(world.ask(3, both()), ["enqueued succeeded 204 0/0, succeeded 204 0/0 again"]);
+    world.wait(25 * 3_600_000);
+    assert_eq!(world.broker.totals().tasks, 0);
+}
