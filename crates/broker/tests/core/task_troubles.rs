@@ -308,3 +308,20 @@ fn a_repeated_request_finds_all_its_tasks() {
     world.wait(25 * 3_600_000);
     assert_eq!(world.broker.totals().tasks, 0);
 }
+
+#[test]
+fn a_queue_with_work_is_neither_empty_nor_unused() {
+    let mut world = world();
+    let delete = |if_unused, if_empty| Operation::DeleteQueue { name: name("jobs"), if_unused, if_empty };
+    world.ask(1, lease(1, true));
+    world.on(2).operate(delete(true, false)).hears(&["refused: queue 'jobs' in use"]);
+    world.ask(3, enqueue("job"));
+    world.on(4).operate(delete(false, true)).hears(&["refused: jobs not empty"]);
+    world.ask(5, enqueue_with(&headers(&[("x-delay", Value::I64(60_000))]), "later", |_| ()));
+    world.effects.retain(|to| matches!(to.effect, Effect::Leased { .. }));
+    let held = world.only_lease();
+    world.ask(6, complete(held, "done"));
+    world.on(5).operate(delete(true, true)).hears(&["refused: jobs not empty"]);
+    world.wait(60_000);
+    world.on(6).consume_no_ack("jobs", "w").hears(&["started w", "w#1 later"]);
+}
