@@ -10,7 +10,6 @@ use http_api::{Limits, Service};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::lifecycle::Phase;
 use crate::limits;
 use crate::listener::accept;
 use crate::node::Node;
@@ -48,18 +47,27 @@ impl Http {
     }
 
     /// Serves one listener until its task is dropped: while the server stops, too, so that `/healthz` can say so. Who came
-    /// before that holds a copy of `alive`.
+    /// before that holds a copy of `alive`; nobody waits for the others.
     pub(crate) async fn serve(self, listener: TcpListener, alive: mpsc::Sender<()>) {
+        tokio::select! {
+            () = self.serve_clients(&listener, Some(&alive)) => return,
+            _ = self.node.lifecycle.ended() => {}
+        }
+        drop(alive);
+        self.serve_clients(&listener, None).await;
+    }
+
+    async fn serve_clients(&self, listener: &TcpListener, alive: Option<&mpsc::Sender<()>>) {
         loop {
             let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
-            let (stream, peer) = accept(&listener).await;
+            let (stream, peer) = accept(listener).await;
             // Answers are written whole; waiting for more to put into a packet would only delay them.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%peer, %error, "HTTP client left at once");
                 continue;
             }
             let service = Arc::clone(&self.service);
-            let alive = (self.node.lifecycle.phase() == Phase::Serving).then(|| alive.clone());
+            let alive = alive.cloned();
             tokio::spawn(async move {
                 http_api::serve(service, stream, peer).await;
                 drop((place, alive));
