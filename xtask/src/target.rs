@@ -77,6 +77,14 @@ impl Target {
         }
     }
 
+    /// Where a server of our own listens for HTTP.
+    pub(crate) fn http_address(&self) -> Option<String> {
+        match self {
+            Self::Fresh { server, .. } => Some(server.http_address()),
+            Self::Running { .. } => None,
+        }
+    }
+
     /// Whether the broker is still there, as far as can be known.
     pub(crate) fn is_running(&mut self) -> bool {
         match self {

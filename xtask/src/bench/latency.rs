@@ -12,6 +12,16 @@ impl Latencies {
         self.0.push(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
     }
 
+    /// Adds the observations of another.
+    pub(crate) fn add(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// The value, in microseconds, that this share (0 to 1) of the observations does not exceed.
     pub(crate) fn quantile_us(&mut self, share: f64) -> Option<u32> {
         self.0.sort_unstable();

@@ -4,6 +4,7 @@
 //! of hundreds of frames, no allocation per message. Its own cost is printed; a broker cannot be shown to be faster
 //! than the generator lets it be.
 
+mod call;
 mod consumer;
 mod disk;
 mod latency;
@@ -23,8 +24,8 @@ use crate::target::TargetArguments;
 
 #[derive(clap::Args)]
 pub(crate) struct BenchArguments {
-    /// Only these workloads: a, b, c.
-    #[arg(value_parser = ["a", "b", "c"])]
+    /// Only these workloads: a, b, c, and call (HTTP callers and an AMQP worker).
+    #[arg(value_parser = ["a", "b", "c", "call"])]
     workloads: Vec<String>,
     /// Print JSON, one object for the whole run.
     #[arg(long)]
@@ -56,6 +57,12 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
             bail!("workload {}: no message came out within {measured:?}", workload.letter);
         }
         report.add(workload, figures);
+    }
+    if arguments.workloads.is_empty() || arguments.workloads.iter().any(|name| name == "call") {
+        for callers in [1, 32] {
+            let target = arguments.target.start(&[])?;
+            report.add_call(call::measure(&target, callers, warm_up, measured)?);
+        }
     }
     if arguments.json {
         report.print_json()

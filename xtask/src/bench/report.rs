@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::call::CallFigures;
 use super::disk::DiskSpeed;
 use super::measure::Figures;
 use super::workload::Workload;
@@ -10,6 +11,16 @@ use super::workload::Workload;
 pub(super) struct Report {
     disk: DiskSpeed,
     lines: Vec<Line>,
+    calls: Vec<CallLine>,
+}
+
+/// Calls in numbers.
+struct CallLine {
+    callers: usize,
+    calls_per_s: f64,
+    server_us: Option<f64>,
+    latency_us: [Option<u32>; 2],
+    bars: Vec<Bar>,
 }
 
 /// One workload in numbers.
@@ -41,11 +52,21 @@ impl Bar {
     fn is_met(&self) -> bool {
         if self.below { self.figure < self.limit } else { self.figure >= self.limit }
     }
+
+    fn print(&self) {
+        let (sign, verdict) =
+            (if self.below { "<" } else { ">=" }, if self.is_met() { "met" } else { "MISSED" });
+        println!("   bar: {} {sign} {:.1}: {verdict} with {:.1}", self.name, self.limit, self.figure);
+    }
+
+    fn json(&self) -> Value {
+        json!({ "name": self.name, "figure": self.figure, "limit": self.limit, "met": self.is_met() })
+    }
 }
 
 impl Report {
     pub(super) fn new(disk: DiskSpeed) -> Self {
-        Self { disk, lines: Vec::new() }
+        Self { disk, lines: Vec::new(), calls: Vec::new() }
     }
 
     pub(super) fn add(&mut self, workload: &Workload, mut figures: Figures) {
@@ -64,6 +85,19 @@ impl Report {
         };
         line.bars = self.bars(&line);
         self.lines.push(line);
+    }
+
+    pub(super) fn add_call(&mut self, mut figures: CallFigures) {
+        let latency_us = [0.5, 0.99].map(|share| figures.latency.quantile_us(share));
+        let mut bars = Vec::new();
+        if figures.callers == 1 {
+            // One sync for the task, one for the reply, and a millisecond for all else.
+            let limit = 3.0 * f64::from(self.disk.sync_4k_p50_us) + 1000.0;
+            let figure = latency_us[0].map_or(f64::NAN, f64::from);
+            bars.push(Bar { name: "call p50 us", figure, limit, below: true });
+        }
+        let CallFigures { callers, calls_per_s, server_us, .. } = figures;
+        self.calls.push(CallLine { callers, calls_per_s, server_us, latency_us, bars });
     }
 
     fn bars(&self, line: &Line) -> Vec<Bar> {
@@ -104,11 +138,14 @@ impl Report {
             println!("   in {:.0}/s, out {:.0}/s", line.published_per_s, line.received_per_s);
             println!("   processor: server {server} us/msg, load generator {:.2} us/msg", line.own_us);
             println!("   confirm {}, end to end {}", pair(line.confirm_us), pair(line.end_to_end_us));
-            for bar in &line.bars {
-                let (sign, verdict) =
-                    (if bar.below { "<" } else { ">=" }, if bar.is_met() { "met" } else { "MISSED" });
-                println!("   bar: {} {sign} {:.1}: {verdict} with {:.1}", bar.name, bar.limit, bar.figure);
-            }
+            line.bars.iter().for_each(Bar::print);
+        }
+        for line in &self.calls {
+            let server = line.server_us.map_or("unknown".to_owned(), |us| format!("{us:.1}"));
+            println!("call: HTTP callers answered by an AMQP worker, {} at a time", line.callers);
+            println!("   {:.0}/s, processor: server {server} us/call", line.calls_per_s);
+            println!("   latency {}", pair(line.latency_us));
+            line.bars.iter().for_each(Bar::print);
         }
     }
 
@@ -119,17 +156,27 @@ impl Report {
             "sync_4k_p99_us": self.disk.sync_4k_p99_us,
             "synced_mb_per_s": self.disk.synced_mb_per_s,
         });
-        println!("{}", json!({ "disk": disk, "workloads": workloads }));
+        let calls: Vec<Value> = self.calls.iter().map(CallLine::json).collect();
+        println!("{}", json!({ "disk": disk, "workloads": workloads, "calls": calls }));
+    }
+}
+
+impl CallLine {
+    fn json(&self) -> Value {
+        json!({
+            "callers": self.callers,
+            "calls_per_s": self.calls_per_s,
+            "server_cpu_us_per_call": self.server_us,
+            "latency_p50_us": self.latency_us[0],
+            "latency_p99_us": self.latency_us[1],
+            "bars": self.bars.iter().map(Bar::json).collect::<Vec<_>>(),
+        })
     }
 }
 
 impl Line {
     fn json(&self) -> Value {
-        let bars: Vec<Value> = self
-            .bars
-            .iter()
-            .map(|bar| json!({ "name": bar.name, "figure": bar.figure, "limit": bar.limit, "met": bar.is_met() }))
-            .collect();
+        let bars: Vec<Value> = self.bars.iter().map(Bar::json).collect();
         json!({
             "workload": self.letter,
             "description": self.description,
