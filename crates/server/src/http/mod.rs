@@ -51,7 +51,8 @@ impl Http {
     pub(crate) async fn serve(self, listener: TcpListener, alive: mpsc::Sender<()>) {
         let mut alive = Some(alive);
         loop {
-            let accepting = async { (Arc::clone(&self.places).acquire_owned().await, accept(&listener).await) };
+            let accepting =
+                async { (Arc::clone(&self.places).acquire_owned().await, accept(&listener).await) };
             let (place, (stream, peer)) = tokio::select! {
                 accepted = accepting => accepted,
                 _ = self.node.lifecycle.ended(), if alive.is_some() => {
