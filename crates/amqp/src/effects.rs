@@ -12,7 +12,7 @@ use crate::methods::access::TICKET;
 use crate::phase::Phase;
 use crate::refusal;
 use crate::request::RequestOrigin;
-use crate::task::{delivered_properties, replied_properties};
+use crate::task::delivered_properties;
 
 impl Connection {
     /// Writes an effect of the broker: of a channel, or of the connection when `channel` is `None`.
@@ -121,11 +121,11 @@ fn write(
             let content = Content { properties: &properties, body: envelope.body() };
             hot::deliver(output, number, frame_max, &delivery, content);
         }
-        Effect::RepliedAgain { consumer_tag, delivery_tag, reply, message: envelope } => {
+        Effect::RepliedAgain { consumer_tag, delivery_tag, reply, state, message: envelope } => {
             let (exchange, routing_key) = (&b""[..], reply.address.as_bytes());
             let (consumer_tag, redelivered) = (&consumer_tag[..], true);
             let delivery = Delivery { consumer_tag, delivery_tag, redelivered, exchange, routing_key };
-            let properties = replied_properties(&envelope, &reply);
+            let properties = reply.reply_properties(envelope.properties(), state);
             let content = Content { properties: &properties, body: envelope.body() };
             hot::deliver(output, number, frame_max, &delivery, content);
         }

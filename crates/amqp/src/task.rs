@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use amqp_wire::{PropertiesView, Property, Value};
-use broker::{Envelope, ReplyHead, TaskDelivery};
+use broker::{Envelope, TaskDelivery};
 use field_table::ShortString;
 
 /// The properties of a delivery: the message's own, or for a task a copy that names the task and asks the worker to
@@ -34,12 +34,6 @@ pub(crate) fn delivered_properties<'a>(envelope: &'a Envelope, task: Option<&Tas
         }
     }
     Cow::Owned(view.with_headers(Some(&headers)))
-}
-
-/// The properties of a stored reply, for the request that it answers.
-pub(crate) fn replied_properties<'a>(envelope: &'a Envelope, reply: &ReplyHead) -> Cow<'a, [u8]> {
-    let view = PropertiesView::from_checked(envelope.properties());
-    Cow::Owned(view.with_short_string(Property::CorrelationId, reply.correlation_id.as_ref()))
 }
 
 #[cfg(test)]

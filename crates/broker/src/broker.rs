@@ -159,6 +159,11 @@ impl Broker {
         }
         self.relay_replies(now, out);
         self.dispatch(now, out);
+        // What was handed out may have been too late for somebody who waits.
+        while !self.tasks.to_relay.is_empty() {
+            self.relay_replies(now, out);
+            self.dispatch(now, out);
+        }
         Handled::Done
     }
 

@@ -2,7 +2,7 @@
 
 use field_table::ShortString;
 
-use crate::task::{Grant, QueueReport, Settlement, TaskDelivery, TaskView};
+use crate::task::{Grant, QueueReport, Settlement, TaskDelivery, TaskState, TaskView};
 use crate::{ConnectionId, Envelope, Lsn, Place, Refusal, RequestTag, SessionId, Timestamp};
 
 /// Where an effect goes.
@@ -90,6 +90,8 @@ pub enum Effect<M = StoredMessage> {
         delivery_tag: u64,
         /// The address that was asked for, and the request that is answered.
         reply: Box<ReplyHead>,
+        /// How the task ended, which the stored reply itself need not say.
+        state: TaskState,
         /// The stored reply.
         message: M,
     },
@@ -271,8 +273,8 @@ impl<M> Effect<M> {
             Self::Got { request, delivery_tag, redelivered, remaining, task, message } => {
                 Effect::Got { request, delivery_tag, redelivered, remaining, task, message: map(message) }
             }
-            Self::RepliedAgain { consumer_tag, delivery_tag, reply, message } => {
-                Effect::RepliedAgain { consumer_tag, delivery_tag, reply, message: map(message) }
+            Self::RepliedAgain { consumer_tag, delivery_tag, reply, state, message } => {
+                Effect::RepliedAgain { consumer_tag, delivery_tag, reply, state, message: map(message) }
             }
             Self::Task { request, view, result } => Effect::Task { request, view, result: result.map(map) },
             Self::Leased { request, grant, message } => {

@@ -62,6 +62,11 @@ impl Queue {
         self.tasks.as_ref().is_some_and(|tasks| !tasks.pulls.is_empty())
     }
 
+    /// Some of its tasks are not done, be they ready or not.
+    pub(crate) fn has_unfinished_tasks(&self) -> bool {
+        self.tasks.as_ref().is_some_and(|tasks| tasks.counts.unfinished > 0)
+    }
+
     /// Appends a message.
     pub(crate) fn enqueue(&mut self, sequence: u64, slot: Slot) {
         self.strand.push(sequence, slot);

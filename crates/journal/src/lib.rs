@@ -5,8 +5,8 @@
 //!
 //! - [`Journal`], [`Writer`] and [`Reader`] are the contract; their comments are the specification.
 //! - [`FileJournal`] keeps it in files: one write and one sync for all that waits.
-//! - [`MemoryJournal`] keeps it in memory, step by step, with faults on demand. It is for tests and
-//!   simulation.
+//! - [`MemoryJournal`] keeps it in memory, step by step, with faults on demand. It is for tests, for simulation, and
+//!   for brokers that leave nothing on disk.
 //!
 //! - [`storage`] is the file layer, with a real one and one in memory that can lose power.
 //!

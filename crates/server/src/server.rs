@@ -7,23 +7,23 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use engine::Engine;
-use journal::storage::DirectoryStorage;
-use journal::{FileJournal, FileOptions, LogName};
+use journal::LogName;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::buffers::BufferPool;
 use crate::clock;
-use crate::data_directory::{DataDirectory, DataDirectoryError};
+use crate::data_directory::DataDirectoryError;
 use crate::http::Http;
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::limits;
 use crate::listener::{ListenError, listen_on, serve_amqp};
 use crate::node::Node;
-use crate::randomness::{random, random_seed};
+use crate::randomness::random_seed;
 use crate::settings::{AmqpSettings, Settings};
 use crate::statistics::Statistics;
+use crate::storage::{Logs, Storage};
 use crate::vhost::VirtualHost;
 
 /// A running broker.
@@ -32,6 +32,8 @@ use crate::vhost::VirtualHost;
 ///   start ──> serves ──> stop ──> finish: goodbye to clients, last checkpoint ──> Stopped
 ///                └────> (journal lost) ──> finish: goodbye to clients ──────────> Failed
 /// ```
+///
+/// Dropping it stops it as well, and waits for nothing: what was confirmed is safe, as after a crash.
 #[derive(Debug)]
 pub struct Server {
     node: Arc<Node>,
@@ -43,7 +45,7 @@ pub struct Server {
     /// Listeners and timers. Aborted when dropped.
     tasks: JoinSet<()>,
     /// Let go last of all, so that the next server finds everything in place.
-    data: DataDirectory,
+    storage: Storage,
 }
 
 /// How a server ended.
@@ -88,16 +90,24 @@ impl Server {
     /// # Errors
     /// [`StartError`]; then nothing is left running.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
-        let descriptors_max = limits::raise_descriptor_limit();
-        let data = DataDirectory::open(&settings.data)?;
+        limits::raise_descriptor_limit();
+        let storage = Storage::directory(&settings.data)?;
+        Self::start_on(storage, settings).await
+    }
+
+    /// Starts a broker that keeps its data here, whatever `settings.data` says.
+    ///
+    /// # Errors
+    /// [`StartError`]; then nothing is left running.
+    pub(crate) async fn start_on(storage: Storage, settings: Settings) -> Result<Self, StartError> {
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
-            data = %data.path().display(),
-            descriptors_max,
+            data = %storage,
+            descriptors_max = limits::descriptors_max(),
             "Forebay is starting"
         );
         let lifecycle = Arc::new(Lifecycle::new());
-        let vhosts = open_vhosts(&settings, &data, &lifecycle).await?;
+        let vhosts = open_vhosts(&settings, storage.logs()?, &lifecycle).await?;
         // Only now: whoever can connect finds everything there.
         let amqp = listen_on("amqp.listen", &settings.amqp.listen).await?;
         let http = listen_on("http.listen", &settings.http.listen).await?;
@@ -125,7 +135,7 @@ impl Server {
             shutdown_timeout: settings.shutdown_timeout,
             clients,
             tasks,
-            data,
+            storage,
         })
     }
 
@@ -170,7 +180,7 @@ impl Server {
         };
         self.tasks.shutdown().await;
         if ending == Ending::Stopped {
-            tracing::info!(data = %self.data.path().display(), "Server stopped");
+            tracing::info!(data = %self.storage, "Server stopped");
         }
         ending
     }
@@ -188,6 +198,13 @@ impl Server {
             Ok(Err(reason)) => Ending::Failed(reason),
             Err(panic) => Ending::Failed(format!("closing the logs failed: {panic}; please report it")),
         }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // After `finish` this changes nothing; else clients would be served by a broker that nobody holds.
+        self.stop();
     }
 }
 
@@ -215,7 +232,7 @@ fn spawn_tasks(
 
 async fn open_vhosts(
     settings: &Settings,
-    data: &DataDirectory,
+    logs: Logs,
     lifecycle: &Arc<Lifecycle>,
 ) -> Result<Vec<Arc<VirtualHost>>, StartError> {
     let names = settings.vhosts.clone();
@@ -223,16 +240,12 @@ async fn open_vhosts(
         body_cache_bytes: settings.cache.bodies_bytes / names.len() as u64,
         ..engine::Settings::default()
     };
-    let journal_folder = data.create_folder("journal")?;
-    let checkpoints = Arc::new(DirectoryStorage::new(data.path()));
     let lifecycle = Arc::clone(lifecycle);
     // Replaying a log takes as long as it takes, and none of it is asynchronous.
     let opening = tokio::task::spawn_blocking(move || {
-        let storage = Arc::new(DirectoryStorage::new(journal_folder));
-        let journal = FileJournal::new(storage, FileOptions::new(random()));
         let open = |name: &String| {
             let settings = engine::Settings { seed: random_seed(), ..engine_settings.clone() };
-            let engine = open_engine(name, settings, &journal, checkpoints.clone())
+            let engine = open_engine(name, settings, &logs)
                 .map_err(|problem| StartError::VirtualHost { vhost: name.clone(), problem })?;
             Ok(VirtualHost::new(name, engine, Arc::clone(&lifecycle)))
         };
@@ -243,16 +256,12 @@ async fn open_vhosts(
         .map_err(|panic| StartError::System { doing: "opening the logs", source: io::Error::other(panic) })?
 }
 
-fn open_engine(
-    name: &str,
-    settings: engine::Settings,
-    journal: &FileJournal,
-    checkpoints: Arc<DirectoryStorage>,
-) -> Result<Engine, String> {
+fn open_engine(name: &str, settings: engine::Settings, logs: &Logs) -> Result<Engine, String> {
     let log = LogName::escaped(name).map_err(|error| error.to_string())?;
     let started = Instant::now();
-    let engine = Engine::open(settings, journal, &log, checkpoints, clock::now())
-        .map_err(|error| error.to_string())?;
+    let engine =
+        Engine::open(settings, logs.journal.as_ref(), &log, Arc::clone(&logs.checkpoints), clock::now())
+            .map_err(|error| error.to_string())?;
     let found = engine.recovery();
     tracing::info!(
         vhost = name,

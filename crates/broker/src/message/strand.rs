@@ -76,7 +76,7 @@ impl Strand {
 
     /// Hands out the first ready message.
     pub(crate) fn offer(&mut self) -> Option<Offered> {
-        let sequence = self.find_ready()?;
+        let sequence = self.first_ready()?;
         let maybe_delivered = sequence < self.maybe_delivered_below;
         let (page, index) = self.page_of(sequence)?;
         let slot = *page.slot(index);
@@ -221,7 +221,8 @@ impl Strand {
         self.maybe_delivered_below = maybe_delivered_below;
     }
 
-    fn find_ready(&self) -> Option<u64> {
+    /// The first ready message: the one that is handed out next.
+    pub(crate) fn first_ready(&self) -> Option<u64> {
         if self.ready.messages == 0 {
             return None;
         }

@@ -23,13 +23,16 @@ impl Broker {
             return Err(Refusal::ReplyQueueRead { queue: name.clone() });
         }
         let number = self.usable_queue(request, name)?;
+        let is_task = self.queues[&number].tasks.is_some();
+        let is_fresh = !is_task || self.end_overdue_tasks(request.now, number, out);
         let queue = &mut self.queues[&number];
         let Some(connection) = self.connections.get_mut(&request.session.connection) else { return Ok(None) };
         let Some(session) = connection.sessions.get_mut(&request.session.channel) else { return Ok(None) };
-        if session.unacked.len() >= Session::UNACKED_MAX {
+        if !session.has_room() {
             return Err(Refusal::TooManyUnacked { limit: Session::UNACKED_MAX as u64 });
         }
-        let Some(offered) = queue.strand.offer() else {
+        let offered = if is_fresh { queue.strand.offer() } else { None };
+        let Some(offered) = offered else {
             self.counters.get_empty += 1;
             return Ok(Some(Answer::GetEmpty));
         };
@@ -37,7 +40,6 @@ impl Broker {
         let message = offered.slot.stored();
         connection.unsent_bytes += u64::from(message.stored_bytes);
         let remaining = queue.strand.ready().messages;
-        let is_task = queue.tasks.is_some();
         if no_ack && !is_task {
             self.scratch.ranges.clear();
             queue.settle(offered.sequence, &mut self.scratch.ranges, out);

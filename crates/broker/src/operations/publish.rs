@@ -66,7 +66,7 @@ impl Broker {
         if publish.envelope.exchange().is_empty() {
             let key = publish.envelope.routing_key();
             if is_reply_address(key) {
-                self.reply(publish, out);
+                self.reply(publish, Lsn::NONE, out);
                 return Ok(Accepted { safe_after: Lsn::NONE, rejected: false });
             }
             if let Some(lease) = LeaseId::of_reply_address(key) {
@@ -204,27 +204,29 @@ impl Broker {
         place
     }
 
-    /// Hands a direct reply to the session that waits for it. A requester that is gone gets nothing, silently.
-    fn reply(&mut self, publish: &Publish, out: &mut Output) {
+    /// Hands a direct reply to the session that waits for it, when what it rests on is durable. A requester that is gone, or
+    /// does not read, gets nothing, silently. Whether it gets it.
+    pub(crate) fn reply(&mut self, publish: &Publish, after: Lsn, out: &mut Output) -> bool {
         let Some(&to) = self.replies.get(publish.envelope.routing_key()) else {
             self.counters.replies_dropped += 1;
-            return;
+            return false;
         };
-        let Some(connection) = self.connections.get_mut(&to.connection) else { return };
+        let Some(connection) = self.connections.get_mut(&to.connection) else { return false };
         if connection.unsent_bytes > UNSENT_REPLY_BYTES_MAX {
             self.counters.replies_dropped += 1;
-            return;
+            return false;
         }
         connection.unsent_bytes += publish.envelope.stored_bytes() as u64;
-        let Some(session) = connection.sessions.get_mut(&to.channel) else { return };
+        let Some(session) = connection.sessions.get_mut(&to.channel) else { return false };
         let delivery_tag = session.next_delivery_tag();
-        let Some(consumer) = &session.reply_consumer else { return };
+        let Some(consumer) = &session.reply_consumer else { return false };
         self.counters.routed += 1;
         let effect = Effect::Replied {
             consumer_tag: consumer.tag.clone(),
             delivery_tag,
             envelope: publish.envelope.detached(),
         };
-        out.effect(Recipient::Session(to), Lsn::NONE, effect);
+        out.effect(Recipient::Session(to), after, effect);
+        true
     }
 }

@@ -107,10 +107,10 @@ impl Broker {
             Err(refusal) => return Err(refusal),
         };
         let queue = &self.queues[&number];
-        if if_unused && !queue.consumers.is_empty() {
+        if if_unused && (!queue.consumers.is_empty() || queue.has_pulls()) {
             return Err(Refusal::InUse(Resource::Queue(name)));
         }
-        if if_empty && queue.strand.ready().messages > 0 {
+        if if_empty && (queue.strand.ready().messages > 0 || queue.has_unfinished_tasks()) {
             return Err(Refusal::NotEmpty { queue: name });
         }
         let messages = queue.strand.ready().messages;

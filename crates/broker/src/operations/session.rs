@@ -47,6 +47,7 @@ impl Broker {
         session.unacked.take_all(&mut deliveries);
         if let Mode::Transaction(open) = std::mem::take(&mut session.mode) {
             deliveries.extend(open.settlements.into_iter().map(|(delivery, _)| delivery));
+            deliveries.sort_unstable_by_key(|delivery| delivery.tag);
         }
         if let Some(reply) = reply_consumer {
             self.replies.remove(&reply.address);

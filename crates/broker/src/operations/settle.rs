@@ -91,10 +91,11 @@ impl Broker {
             if self.put_back(delivery) == IsTask::No {
                 continue;
             }
+            let Some(task) = self.task_delivered_by(session, delivery) else { continue };
             let is_first = delivery.consumer.is_none_or(|consumer| !blamed.contains(&consumer));
             let why = if is_first { why } else { Back::Released };
             blamed.extend(delivery.consumer.filter(|_| is_first));
-            self.take_task_back(now, session, delivery, why, out);
+            self.take_task_back(now, task, why, out);
         }
     }
 

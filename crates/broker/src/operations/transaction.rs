@@ -1,16 +1,30 @@
 //! Confirms and transactions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::Refusal;
+use field_table::ShortString;
+
 use crate::broker::{Broker, Reply, Request};
-use crate::command::Outcome;
+use crate::command::{Outcome, Publish};
 use crate::effect::Answer;
 use crate::output::Output;
 use crate::session::{Mode, Session, session_mut};
 use crate::task::{LeaseId, TaskOptions};
 use crate::transaction::Transaction;
 use crate::unacked::Delivery;
+use crate::{QueueNumber, Refusal, SessionId};
+
+/// What the publishes of a transaction, checked so far, will do to tasks.
+#[derive(Debug, Default)]
+struct Plan {
+    routed: Vec<QueueNumber>,
+    /// Tasks that queues will have more.
+    more: BTreeMap<QueueNumber, u64>,
+    /// Idempotency keys that queues will know.
+    keys: BTreeSet<(QueueNumber, ShortString)>,
+    /// Deliveries that will be answered.
+    answered: BTreeSet<LeaseId>,
+}
 
 impl Broker {
     pub(crate) fn select_confirm(&mut self, request: Request) -> Reply {
@@ -37,7 +51,11 @@ impl Broker {
     /// atomic, so a crash leaves all of it or nothing.
     pub(crate) fn commit(&mut self, request: Request, out: &mut Output) -> Reply {
         let open = self.take_transaction(request)?;
-        self.check_commit(request, &open)?;
+        if let Err(refusal) = self.check_commit(request, &open) {
+            // The session ends by it, and gives all back that it holds.
+            self.hold_again(request.session, open);
+            return Err(refusal);
+        }
         for publish in &open.publishes {
             // What could be refused was checked before.
             self.accept(request.now, request.session, publish, out)?;
@@ -53,10 +71,15 @@ impl Broker {
     /// Forgets what was collected. Settled deliveries are unacked again, and not redelivered.
     pub(crate) fn rollback(&mut self, request: Request) -> Reply {
         let open = self.take_transaction(request)?;
-        if let Some(session) = session_mut(&mut self.connections, request.session) {
+        self.hold_again(request.session, open);
+        Ok(Some(Answer::RolledBack))
+    }
+
+    /// What a transaction has settled is unacked again.
+    fn hold_again(&mut self, session: SessionId, open: Transaction) {
+        if let Some(session) = session_mut(&mut self.connections, session) {
             session.unacked.put_back(open.settlements.into_iter().map(|(delivery, _)| delivery));
         }
-        Ok(Some(Answer::RolledBack))
     }
 
     /// Everything in it has to be possible before anything is done (promise P6).
@@ -64,26 +87,35 @@ impl Broker {
         if self.tasks.queues == 0 {
             return Ok(());
         }
-        let (mut routed, mut more) = (Vec::new(), BTreeMap::new());
+        let mut plan = Plan::default();
         for publish in &open.publishes {
-            let (exchange, key) = (publish.envelope.exchange(), publish.envelope.routing_key());
-            let lease = LeaseId::of_reply_address(key).filter(|_| exchange.is_empty());
-            if lease.is_some_and(|lease| self.task_held_by(lease).is_none()) {
-                return Err(Refusal::StaleReply);
-            }
-            routed.clear();
-            self.route(publish, &mut routed);
-            for number in &routed {
-                let queue = &self.queues[number];
-                let Some(tasks) = &queue.tasks else { continue };
-                TaskOptions::read(publish.envelope.properties())?;
-                let count = more.entry(*number).or_insert(0);
-                *count += 1;
-                tasks.check_room(&queue.definition.name, *count)?;
-            }
+            self.check_publish(request, publish, &mut plan)?;
         }
         let is_stale = |(delivery, _): &(Delivery, Outcome)| self.is_stale(request.session, delivery);
         if open.settlements.iter().any(is_stale) { Err(Refusal::StaleReply) } else { Ok(()) }
+    }
+
+    fn check_publish(&self, request: Request, publish: &Publish, plan: &mut Plan) -> Result<(), Refusal> {
+        let (exchange, key) = (publish.envelope.exchange(), publish.envelope.routing_key());
+        let lease = LeaseId::of_reply_address(key).filter(|_| exchange.is_empty());
+        if lease.is_some_and(|lease| self.task_held_by(lease).is_none() || !plan.answered.insert(lease)) {
+            return Err(Refusal::StaleReply);
+        }
+        plan.routed.clear();
+        self.route(publish, &mut plan.routed);
+        for number in &plan.routed {
+            let queue = &self.queues[number];
+            let Some(tasks) = &queue.tasks else { continue };
+            let options = TaskOptions::read(publish.envelope.properties())?;
+            let is_repeated = self.task_of_key(request.now, request.session, *number, &options).is_some();
+            if is_repeated || options.key.is_some_and(|key| !plan.keys.insert((*number, key))) {
+                continue;
+            }
+            let count = plan.more.entry(*number).or_insert(0);
+            *count += 1;
+            tasks.check_room(&queue.definition.name, *count)?;
+        }
+        Ok(())
     }
 
     fn take_transaction(&mut self, request: Request) -> Result<Transaction, Refusal> {

@@ -106,7 +106,7 @@ impl Broker {
         let first_version = self.boot << Task::BOOT_BITS;
         self.tasks.change(id, |task| {
             change(task);
-            task.version = (task.version + 1).max(first_version);
+            task.version = task.version.max(first_version) + 1;
         });
         let Some(task) = self.tasks.get(id) else { return };
         if let Some(session) = was_awaited_by.filter(|_| awaited_by(task).is_none()) {

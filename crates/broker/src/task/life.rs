@@ -158,6 +158,11 @@ impl Task {
         }
     }
 
+    /// Somebody waits for a reply: an ack alone does not end it at once.
+    pub(crate) fn expects_reply(&self) -> bool {
+        self.accepted.expects_reply || self.reattached.is_some()
+    }
+
     /// Where its reply goes beside.
     pub(crate) fn reply(&self) -> Option<ReplyHead> {
         self.reattached.as_ref().or(self.accepted.reply.as_ref()).map(|reply| (**reply).clone())
@@ -166,6 +171,14 @@ impl Task {
     /// A worker had it before.
     pub(crate) fn was_started(&self) -> bool {
         self.epoch > 0 || self.attempts + self.crashes + self.releases > 0
+    }
+
+    /// Its time is over: it was to be started, or done, by now.
+    pub(crate) fn is_overdue(&self, now: Timestamp) -> bool {
+        let is_past = |time: Option<Timestamp>| time.is_some_and(|time| time <= now);
+        let is_waiting = matches!(self.phase, Phase::Waiting { .. });
+        let is_late = is_waiting && !self.was_started() && is_past(self.accepted.start_before);
+        self.end().is_none() && (is_past(self.accepted.deadline) || is_late)
     }
 
     /// When it next wants attention.

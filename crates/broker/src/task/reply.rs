@@ -1,6 +1,10 @@
 //! What a worker's reply says of the work, in its headers.
 
-use message_properties::PropertiesView;
+use field_table::{ShortString, Value};
+use message_properties::{PropertiesView, Property};
+
+use super::TaskState;
+use crate::effect::ReplyHead;
 
 /// The outcome that a reply stands for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,9 +51,26 @@ impl ReplyOutcome {
     }
 }
 
+impl ReplyHead {
+    /// The properties of the reply that a producer gets: those of the result under the producer's correlation id, marked with
+    /// header `x-error` if the task did not succeed and the result does not say so.
+    #[must_use]
+    pub fn reply_properties(&self, result_properties: &[u8], state: TaskState) -> Vec<u8> {
+        let properties = PropertiesView::from_checked(result_properties)
+            .with_short_string(Property::CorrelationId, self.correlation_id.as_ref());
+        let view = PropertiesView::from_checked(&properties);
+        if state == TaskState::Succeeded || view.header(b"x-error").is_some() {
+            return properties;
+        }
+        let mut headers = view.decode_headers().unwrap_or_default();
+        headers.insert(ShortString::from_static("x-error"), Value::text(state.name()));
+        view.with_headers(Some(&headers))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use field_table::{ShortString, Table, Value};
+    use field_table::Table;
     use message_properties::Properties;
 
     use super::*;

@@ -7,7 +7,7 @@
 use bytes::BufMut;
 
 use super::TaskId;
-use super::life::{Holder, Phase, Task};
+use super::life::{Holder, LastSettlement, Phase, Task};
 use super::record::{SettledBy, TaskAccepted, TaskEnded, TaskLeased, TaskReturned};
 use crate::broker::Broker;
 use crate::varint::Cursor;
@@ -31,14 +31,13 @@ impl SealedTask {
     pub(crate) fn of(task: &Task) -> Self {
         let mut row = Vec::new();
         task.accepted.write(&mut row);
-        let settled = task.last_settlement.as_ref();
         TaskReturned {
             task: task.accepted.id,
             attempts: task.attempts,
             crashes: task.crashes,
             releases: task.releases,
             due_at: task.due_at,
-            settled: settled.map(|settled| SettledBy { lease: settled.lease, kind: settled.kind }),
+            settled: last_settlement(task, false).map(settled_by),
         }
         .write(&mut row);
         match &task.phase {
@@ -89,9 +88,18 @@ fn leased(task: &Task, lease: super::LeaseId, holder: &Holder) -> Option<TaskLea
     })
 }
 
+/// What was settled last, if that has ended the task, or else has not.
+fn last_settlement(task: &Task, has_ended: bool) -> Option<&LastSettlement> {
+    task.last_settlement.as_deref().filter(|last| last.answer.state.is_final() == has_ended)
+}
+
+fn settled_by(last: &LastSettlement) -> SettledBy {
+    SettledBy { lease: last.lease, kind: last.kind }
+}
+
 fn ended(task: &Task) -> Option<TaskEnded> {
     let end = task.end()?;
-    let settled = task.last_settlement.as_ref();
+    let settled = last_settlement(task, true);
     Some(TaskEnded {
         task: task.accepted.id,
         state: end.state,
@@ -101,7 +109,7 @@ fn ended(task: &Task) -> Option<TaskEnded> {
         epoch: task.epoch,
         status: end.status,
         kept_until: end.kept_until,
-        settled: settled.map(|settled| SettledBy { lease: settled.lease, kind: settled.kind }),
+        settled: settled.map(settled_by),
         published: settled.map(|settled| settled.answer.published.clone()).unwrap_or_default(),
         result: end.result,
     })

@@ -101,7 +101,12 @@ impl Tasks {
         let (id, accepted) = (task.accepted.id, &task.accepted);
         self.by_message.insert((accepted.queue, accepted.sequence), id);
         if let Some(key) = &accepted.key {
-            self.by_key.insert((accepted.queue, key.user.clone(), key.key.clone()), id);
+            let first = self.by_key.entry((accepted.queue, key.user.clone(), key.key.clone())).or_insert(id);
+            // A checkpoint gives tasks back in the order of their ids, which need not be that of their coming.
+            let known = self.by_id.get(first).and_then(|task| task.accepted.key.as_ref());
+            if known.is_none_or(|known| known.until <= key.until) {
+                *first = id;
+            }
         }
         self.by_id.insert(id, task);
         self.rearm(id);

@@ -11,5 +11,6 @@ mod replies;
 mod routing;
 mod settling;
 mod task_model;
+mod task_troubles;
 mod tasks;
 mod transactions;

@@ -10,13 +10,13 @@ use message_properties::Properties;
 
 use crate::world::{World, name};
 
-fn world() -> World {
+pub(crate) fn world() -> World {
     let mut world = World::new();
     declare(&mut world, "jobs", &[]);
     world
 }
 
-fn declare(world: &mut World, queue: &str, arguments: &[(&'static str, Value)]) {
+pub(crate) fn declare(world: &mut World, queue: &str, arguments: &[(&'static str, Value)]) {
     world
         .on(1)
         .declare_queue(queue, |declare| {
@@ -28,53 +28,57 @@ fn declare(world: &mut World, queue: &str, arguments: &[(&'static str, Value)]) 
         .hears(&["declared 0/0"]);
 }
 
-fn headers(entries: &[(&'static str, Value)]) -> Properties {
+pub(crate) fn headers(entries: &[(&'static str, Value)]) -> Properties {
     let headers: Table =
         entries.iter().map(|(key, value)| (ShortString::from_static(key), value.clone())).collect();
     Properties { headers: Some(headers), ..Properties::default() }
 }
 
-fn envelope(queue: &str, properties: &Properties, body: &str) -> Envelope {
+pub(crate) fn envelope(queue: &str, properties: &Properties, body: &str) -> Envelope {
     Envelope::new(b"", queue.as_bytes(), &properties.to_bytes(), body.as_bytes())
 }
 
-fn enqueue_with(properties: &Properties, body: &str, change: impl FnOnce(&mut Enqueue)) -> Standalone {
+pub(crate) fn enqueue_with(
+    properties: &Properties,
+    body: &str,
+    change: impl FnOnce(&mut Enqueue),
+) -> Standalone {
     let tasks = vec![envelope("jobs", properties, body)];
     let mut enqueue = Enqueue { queue: name("jobs"), tasks, expects_reply: true, key: None, watch: false };
     change(&mut enqueue);
     Standalone::Enqueue(enqueue)
 }
 
-fn enqueue(body: &str) -> Standalone {
+pub(crate) fn enqueue(body: &str) -> Standalone {
     enqueue_with(&Properties::default(), body, |_| ())
 }
 
-fn call(body: &str) -> Standalone {
+pub(crate) fn call(body: &str) -> Standalone {
     enqueue_with(&Properties::default(), body, |enqueue| enqueue.watch = true)
 }
 
-fn lease(max: u32, wait: bool) -> Standalone {
+pub(crate) fn lease(max: u32, wait: bool) -> Standalone {
     let worker = name("host-1");
     Standalone::Lease(Lease { queue: name("jobs"), max, lease_ms: 30_000, worker, wait })
 }
 
-fn complete(lease: LeaseId, body: &str) -> Standalone {
+pub(crate) fn complete(lease: LeaseId, body: &str) -> Standalone {
     let result = Some(envelope("", &Properties::default(), body));
     Standalone::Complete(Complete { lease, status: None, result, publish: Vec::new() })
 }
 
-fn fail(lease: LeaseId, retry: bool) -> Standalone {
+pub(crate) fn fail(lease: LeaseId, retry: bool) -> Standalone {
     let error = envelope("", &Properties::default(), "font missing");
     Standalone::Fail(Fail { lease, status: None, error, retry, delay_ms: None })
 }
 
-fn key(text: &str, fingerprint: u8) -> Option<IdempotencyKey> {
+pub(crate) fn key(text: &str, fingerprint: u8) -> Option<IdempotencyKey> {
     Some(IdempotencyKey { user: name("guest"), key: name(text), fingerprint: [fingerprint; 32] })
 }
 
 impl World {
     /// The leases, by HTTP or by delivery, that were handed out since this was last asked.
-    fn leases(&mut self) -> Vec<LeaseId> {
+    pub(crate) fn leases(&mut self) -> Vec<LeaseId> {
         let effects = std::mem::take(&mut self.effects);
         let lease = |effect: &Effect| match effect {
             Effect::Leased { grant, .. } => Some(grant.lease),
@@ -86,14 +90,14 @@ impl World {
         effects.iter().filter_map(|addressed| lease(&addressed.effect)).collect()
     }
 
-    fn only_lease(&mut self) -> LeaseId {
+    pub(crate) fn only_lease(&mut self) -> LeaseId {
         let leases = self.leases();
         assert_eq!(leases.len(), 1, "leases handed out");
         leases[0]
     }
 
     /// Ids of the tasks that were enqueued since this was last asked.
-    fn task_ids(&mut self) -> Vec<TaskId> {
+    pub(crate) fn task_ids(&mut self) -> Vec<TaskId> {
         let effects = std::mem::take(&mut self.effects);
         let ids = |effect: &Effect| match effect {
             Effect::Answered { answer: Answer::Enqueued { tasks, .. }, .. } => {
@@ -104,17 +108,17 @@ impl World {
         effects.iter().flat_map(|addressed| ids(&addressed.effect)).collect()
     }
 
-    fn look(&mut self, task: TaskId) -> Vec<String> {
+    pub(crate) fn look(&mut self, task: TaskId) -> Vec<String> {
         self.ask(99, Standalone::Watch { task, until: Until::Now, with_result: true })
     }
 
     /// A crash of the broker: what is journaled is all that is left.
-    fn restart(self) -> Self {
+    pub(crate) fn restart(self) -> Self {
         let entries = self.entries.clone();
         World::from_journal(entries)
     }
 
-    fn reply(&mut self, connection: u64, to: LeaseId, properties: &Properties, body: &str) {
+    pub(crate) fn reply(&mut self, connection: u64, to: LeaseId, properties: &Properties, body: &str) {
         let address = to.reply_address();
         let properties = properties.to_bytes();
         self.on(connection).publish_with("", "", body, |publish| {

@@ -72,6 +72,19 @@ impl World {
         world
     }
 
+    /// The same, but with a checkpoint in place of the journal in front of it.
+    pub(crate) fn from_checkpoint(mut before: Self) -> Self {
+        let sealed = before.broker.seal();
+        let mut world = Self::from_journal(before.entries);
+        let mut restored = Broker::new(world.settings);
+        sealed.rows(|key, value| {
+            restored.restore(key, Bytes::copy_from_slice(value)).expect("the core reads its rows");
+        });
+        restored.apply(Record::Started { boot: world.broker.boot(), time: before.now, clean: false });
+        (world.broker, world.now) = (restored, before.now);
+        world
+    }
+
     /// Channel 1 of a connection, connected and opened when it is first used.
     pub(crate) fn on(&mut self, connection: u64) -> Session<'_> {
         self.at(connection, 1)
@@ -106,6 +119,11 @@ impl World {
             self.send(Command::Tick);
         }
         self.now = until;
+    }
+
+    /// Time passes, and nobody calls the core.
+    pub(crate) fn oversleep(&mut self, ms: u64) {
+        self.now.0 += ms;
     }
 
     /// A request of its own, on a lane of connection 100, and all that it hears so far.

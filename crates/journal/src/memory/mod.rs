@@ -44,7 +44,7 @@ impl MemoryJournal {
         std::thread::Builder::new()
             .name("journal-memory".into())
             .spawn(move || drive(&shared))
-            .expect("a test machine can start a thread");
+            .expect("the machine can start a thread");
         journal
     }
 

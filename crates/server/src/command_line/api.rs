@@ -1,6 +1,6 @@
 //! What the commands that use the HTTP API share.
 
-use std::io::{IsTerminal, Read};
+use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 
 use anyhow::anyhow;
@@ -45,8 +45,13 @@ pub(super) mod task_exit {
 }
 
 /// How the exit codes are told by `--help`.
-pub(super) const EXIT_CODES: &str = "Exit codes: 0 the result is on standard output; 1 the task failed, and standard \
-error says why; 3 the time was up before the task was done; 65 the broker refused the request; 69 the broker did not answer.";
+pub(super) const EXIT_CODES: &str = "\
+Exit codes:
+  0   the result is on standard output
+  1   the task failed, was cancelled or expired; standard error says why
+  3   the time was up before the task was done
+  65  the broker refused the request
+  69  the broker did not answer";
 
 /// A text that can be the value of a header.
 pub(super) fn header_value(text: &str) -> Result<HeaderValue, String> {
@@ -83,11 +88,13 @@ pub(super) fn content_type_of(bytes: &[u8]) -> HeaderValue {
 
 /// Prints a result as it is.
 pub(super) fn print_result(answer: &Answer) -> Result<(), Failure> {
-    use std::io::Write;
+    print(&answer.body)
+}
+
+/// Writes to standard output, which may be a pipe that nobody reads any more.
+pub(super) fn print(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    out.write_all(&answer.body)
-        .and_then(|()| out.flush())
-        .map_err(|error| Failure::new(exit::SOFTWARE, error))
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| Failure::new(exit::SOFTWARE, error))
 }
 
 /// What an ending without a result means for the process; `late` says what to do when the task goes on.
@@ -104,11 +111,13 @@ pub(super) fn failure(ending: Ending, late: impl FnOnce(&str) -> String) -> Fail
     }
 }
 
-/// Tells what happens on the way, so that nobody wonders why it takes so long.
-pub(super) fn tell(trouble: Trouble<'_>) {
-    match trouble {
-        Trouble::NoAnswer(error) => eprintln!("forebay: {error}; asking again"),
-        Trouble::Busy(problem) => eprintln!("forebay: {problem}; asking again"),
+/// Tells of the first trouble on the way, so that nobody wonders why it takes so long. What follows is more of it.
+pub(super) fn tell_once() -> impl FnMut(Trouble<'_>) {
+    let mut was_told = false;
+    move |trouble| {
+        if !std::mem::replace(&mut was_told, true) {
+            eprintln!("forebay: {trouble}; asking again until it works or the time is up");
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::api::{self, Api};
 use crate::http_client::{self, Connection, Ending, parse_duration};
 use crate::randomness::random;
 
-/// Puts a task into a queue, waits for the worker, and prints what it answers.
+/// Put a task into a queue, wait for the worker, and print what it answers.
 ///
 /// When the line to the broker breaks, the request is repeated with the same key, so that there is one task and no
 /// answer is lost. When the time is up, the task goes on: its id is printed, and `forebay result ID` gets the result.
@@ -45,11 +45,11 @@ impl Call {
     pub(super) fn run(self) -> Result<(), Failure> {
         let mut connection = Connection::new(self.api.access());
         let call = self.into_call()?;
-        let ending = api::runtime()?.block_on(call.make(&mut connection, api::tell));
+        let ending = api::runtime()?.block_on(call.make(&mut connection, api::tell_once()));
         match ending {
             Ending::Succeeded(answer) => return api::print_result(&answer),
             // For a script, the id is the output of a call that is late.
-            Ending::Late { ref task } => println!("{task}"),
+            Ending::Late { ref task } => api::print(format!("{task}\n").as_bytes())?,
             Ending::Refused(ref problem) if problem.is("queue-not-found") => {
                 eprintln!("forebay: `forebay work {} --exec CMD` makes the queue", call.queue);
             }

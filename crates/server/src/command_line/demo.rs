@@ -10,7 +10,7 @@ use crate::demo::{self, Scale, Screen};
 use crate::http_client::parse_duration;
 use crate::signals::StopSignals;
 
-/// Shows what a queue changes between a web service and a slow provider, measured on this machine.
+/// Show what a queue changes between a web service and a slow provider, measured on this machine.
 ///
 /// It starts a broker on a temporary data directory, workers, a slow 'SMS provider' and hundreds of callers; below 30
 /// seconds. Exit code 1 when a message was lost or an answer was wrong.
@@ -63,14 +63,13 @@ impl Demo {
             }
         })?;
         runtime.shutdown_background();
-        println!("\n{report}");
-        match report.problem() {
-            Some(problem) => Err(Failure::new(BROKEN_PROMISE, anyhow::anyhow!("{problem}"))),
-            None => {
-                println!("Nothing was lost, and every answer was the right one.\n\n{NEXT}");
-                Ok(())
-            }
+        let mut screen = Screen::new(self.plain);
+        screen.line(&format!("\n{report}"));
+        if let Some(problem) = report.problem() {
+            return Err(Failure::new(BROKEN_PROMISE, anyhow::anyhow!("{problem}")));
         }
+        screen.line(&format!("Nothing was lost, and every answer was the right one.\n\n{NEXT}"));
+        Ok(())
     }
 }
 

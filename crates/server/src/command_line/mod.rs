@@ -25,9 +25,9 @@ struct CommandLine {
     command: Command,
 }
 
+/// A comment here replaces all that the command says of itself, so that those who have more to say have none.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show what a queue changes, measured on this machine in less than 30 seconds
     Demo(demo::Demo),
     /// Run the broker
     Serve(Box<serve::Serve>),
@@ -35,11 +35,8 @@ enum Command {
     Publish(publish::Publish),
     /// Print the messages of a queue
     Consume(consume::Consume),
-    /// Put a task into a queue, wait for the worker, and print what it answers
     Call(call::Call),
-    /// Print the result of a task
     Result(result::Result),
-    /// Do the tasks of a queue with a program
     Work(work::Work),
     /// Measure on this machine what the documentation says
     Bench(bench::Bench),
@@ -121,5 +118,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         super::CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_command_with_much_to_say_says_it() {
+        let mut commands = super::CommandLine::command();
+        for (name, part) in [
+            ("demo", "Exit code 1 when"),
+            ("call", "repeated with the same key"),
+            ("result", "as long as the broker keeps it"),
+            ("work", "FOREBAY_TASK_ID"),
+        ] {
+            let help = commands.find_subcommand_mut(name).unwrap().render_long_help().to_string();
+            assert!(help.contains(part), "{help}");
+        }
     }
 }

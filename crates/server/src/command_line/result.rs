@@ -6,7 +6,7 @@ use super::Failure;
 use super::api::{self, Api};
 use crate::http_client::{Connection, Ending, Fetch, parse_duration};
 
-/// Prints the result of a task.
+/// Print the result of a task.
 ///
 /// It can be fetched as often as wanted, as long as the broker keeps it.
 #[derive(Debug, clap::Args)]
@@ -26,7 +26,7 @@ impl Result {
     pub(super) fn run(self) -> std::result::Result<(), Failure> {
         let mut connection = Connection::new(self.api.access());
         let fetch = Fetch { task: self.task, wait: self.wait };
-        match api::runtime()?.block_on(fetch.make(&mut connection, api::tell)) {
+        match api::runtime()?.block_on(fetch.make(&mut connection, api::tell_once())) {
             Ending::Succeeded(answer) => api::print_result(&answer),
             ending => Err(api::failure(ending, |task| {
                 format!("task {task} is not done yet; --wait 30s waits for it")

@@ -47,26 +47,27 @@ impl Http {
     }
 
     /// Serves one listener until its task is dropped: while the server stops, too, so that `/healthz` can say so. Who came
-    /// before that holds a copy of `alive`.
+    /// before that holds a copy of `alive`; nobody waits for the others.
     pub(crate) async fn serve(self, listener: TcpListener, alive: mpsc::Sender<()>) {
-        let mut alive = Some(alive);
+        tokio::select! {
+            () = self.serve_clients(&listener, Some(&alive)) => return,
+            _ = self.node.lifecycle.ended() => {}
+        }
+        drop(alive);
+        self.serve_clients(&listener, None).await;
+    }
+
+    async fn serve_clients(&self, listener: &TcpListener, alive: Option<&mpsc::Sender<()>>) {
         loop {
-            let accepting =
-                async { (Arc::clone(&self.places).acquire_owned().await, accept(&listener).await) };
-            let (place, (stream, peer)) = tokio::select! {
-                accepted = accepting => accepted,
-                _ = self.node.lifecycle.ended(), if alive.is_some() => {
-                    alive = None;
-                    continue;
-                }
-            };
+            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
+            let (stream, peer) = accept(listener).await;
             // Answers are written whole; waiting for more to put into a packet would only delay them.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%peer, %error, "HTTP client left at once");
                 continue;
             }
             let service = Arc::clone(&self.service);
-            let alive = alive.clone();
+            let alive = alive.cloned();
             tokio::spawn(async move {
                 http_api::serve(service, stream, peer).await;
                 drop((place, alive));

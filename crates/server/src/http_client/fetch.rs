@@ -1,5 +1,6 @@
 //! Waiting for the result of a task, however often the line breaks.
 
+use std::fmt;
 use std::time::Duration;
 
 use hyper::{Method, StatusCode};
@@ -34,6 +35,15 @@ pub(crate) enum Trouble<'a> {
     Busy(&'a Problem),
 }
 
+impl fmt::Display for Trouble<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAnswer(error) => error.fmt(formatter),
+            Self::Busy(problem) => problem.fmt(formatter),
+        }
+    }
+}
+
 /// Waits for the result of a task.
 #[derive(Clone, Debug)]
 pub(crate) struct Fetch {
@@ -62,12 +72,14 @@ pub(super) struct Persistence<'a, F> {
     connection: &'a mut Connection,
     deadline: Instant,
     backoff: Backoff,
+    was_reached: bool,
     observe: F,
 }
 
 impl<'a, F: FnMut(Trouble<'_>)> Persistence<'a, F> {
     pub(super) fn new(connection: &'a mut Connection, wait: Duration, observe: F) -> Self {
-        Self { connection, deadline: Instant::now() + wait, backoff: Backoff::new(), observe }
+        let deadline = Instant::now() + wait;
+        Self { connection, deadline, backoff: Backoff::new(), was_reached: false, observe }
     }
 
     pub(super) fn remaining(&self) -> Duration {
@@ -94,7 +106,6 @@ impl<'a, F: FnMut(Trouble<'_>)> Persistence<'a, F> {
 
     /// Asks until there is an answer that is more than "not now".
     pub(super) async fn ask(&mut self, request: &Request) -> Result<Answer, Ending> {
-        let mut was_reached = false;
         loop {
             let wait = self.remaining().min(REQUEST_WAIT_MAX);
             let outcome = self.connection.ask(&request.clone().wait(wait), wait + ANSWER_TIMEOUT).await;
@@ -106,15 +117,16 @@ impl<'a, F: FnMut(Trouble<'_>)> Persistence<'a, F> {
                         return Err(Ending::Refused(problem));
                     }
                     (self.observe)(Trouble::Busy(&problem));
-                    was_reached = true;
+                    self.was_reached = true;
                     pause
                 }
                 Ok(answer) => {
                     self.backoff.reset();
+                    self.was_reached = true;
                     return Ok(answer);
                 }
                 // Whoever names a server that is not there wants to know at once.
-                Err(error @ HttpError::Unreachable { .. }) if !was_reached => {
+                Err(error @ HttpError::Unreachable { .. }) if !self.was_reached => {
                     return Err(Ending::Unanswered(error));
                 }
                 Err(error) => {
@@ -123,7 +135,7 @@ impl<'a, F: FnMut(Trouble<'_>)> Persistence<'a, F> {
                         return Err(Ending::Unanswered(error));
                     }
                     (self.observe)(Trouble::NoAnswer(&error));
-                    was_reached = true;
+                    self.was_reached = true;
                     pause
                 }
             };

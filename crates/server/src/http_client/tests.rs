@@ -5,6 +5,7 @@ use std::time::Duration;
 use hyper::header::HeaderValue;
 use hyper::{Method, StatusCode};
 
+use super::fetch::Persistence;
 use super::stub::{Reaction, Stub, answer, problem};
 use super::*;
 
@@ -126,6 +127,20 @@ async fn a_server_that_is_not_there_is_told_at_once() {
     drop(stub);
     let ending = call(LONG).make(&mut Connection::new(access), |_| {}).await;
     assert!(matches!(ending, Ending::Unanswered(HttpError::Unreachable { .. })), "{ending:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_was_there_is_waited_for() {
+    let stub = Stub::start(|_| answer(200, &[], "")).await;
+    let mut connection = Connection::new(stub.access());
+    let mut troubles = 0;
+    let mut persistence = Persistence::new(&mut connection, Duration::from_millis(300), |_| troubles += 1);
+    let request = Request::new(Method::GET, "/");
+    assert!(persistence.ask(&request).await.is_ok());
+    drop(stub);
+    let ending = persistence.ask(&request).await.unwrap_err();
+    assert!(matches!(ending, Ending::Unanswered(HttpError::Unreachable { .. })), "{ending:?}");
+    assert!(troubles > 1, "{troubles}");
 }
 
 #[tokio::test]

@@ -33,15 +33,17 @@ impl<H: Handler> Slot<H> {
 
     /// Works until it is told to stop.
     pub(super) async fn run(mut self, stop: Stop) -> Result<(), Refused> {
-        loop {
-            // To stop, the line is closed: the broker sees that nobody waits for a task any more.
+        while !stop.is_draining() {
+            // A task that has come already is done. Otherwise the line is closed, by which the broker sees that nobody
+            // waits any more; a task that is on its way at this moment goes to another worker when its lease is over.
             let leased = tokio::select! {
                 biased;
-                () = stop.draining() => return Ok(()),
                 leased = self.lease() => leased?,
+                () = stop.draining() => break,
             };
             self.work(leased, &stop).await;
         }
+        Ok(())
     }
 
     /// Waits for a task, however long it takes, and whether the broker is there or not.
@@ -91,7 +93,11 @@ impl<H: Handler> Slot<H> {
             Ending::Done(outcome) => outcome,
             Ending::Stopped => {
                 interrupter.interrupt();
-                work.await;
+                // Kept until the handler has ended, so that nobody else begins before that.
+                tokio::select! {
+                    _ = &mut work => {}
+                    _ = held.keep() => drop(work.await),
+                }
                 Outcome::Interrupted
             }
             Ending::Cancelled => {

@@ -56,6 +56,14 @@ impl Stop {
         (stopper, Self { outer: Some(self.own), ..stop })
     }
 
+    /// Whether no more tasks shall be taken.
+    pub(super) fn is_draining(&self) -> bool {
+        let says_so = |receiver: &watch::Receiver<Phase>| {
+            *receiver.borrow() >= Phase::Draining || receiver.has_changed().is_err()
+        };
+        says_so(&self.own) || self.outer.as_ref().is_some_and(says_so)
+    }
+
     /// Waits until no more tasks shall be taken.
     pub(crate) async fn draining(&self) {
         self.reached(Phase::Draining).await;
@@ -91,6 +99,13 @@ mod tests {
 
     use super::*;
 
+    /// Both ways to ask have to agree.
+    async fn is_draining(stop: &Stop) -> bool {
+        let has_come = has_come(stop.draining()).await;
+        assert_eq!(stop.is_draining(), has_come);
+        has_come
+    }
+
     async fn has_come(waiting: impl Future<Output = ()>) -> bool {
         timeout(Duration::from_millis(10), waiting).await.is_ok()
     }
@@ -98,12 +113,12 @@ mod tests {
     #[tokio::test]
     async fn draining_comes_before_now_and_is_part_of_it() {
         let (stopper, stop) = Stopper::new();
-        assert!(!has_come(stop.draining()).await);
+        assert!(!is_draining(&stop).await);
         stopper.drain();
-        assert!(has_come(stop.draining()).await && !has_come(stop.now()).await);
+        assert!(is_draining(&stop).await && !has_come(stop.now()).await);
         stopper.now();
         stopper.drain();
-        assert!(has_come(stop.draining()).await && has_come(stop.now()).await);
+        assert!(is_draining(&stop).await && has_come(stop.now()).await);
     }
 
     #[tokio::test]
@@ -111,7 +126,7 @@ mod tests {
         let (outer, stop) = Stopper::new();
         let (inner, stop) = stop.or();
         inner.drain();
-        assert!(has_come(stop.draining()).await && !has_come(stop.now()).await);
+        assert!(is_draining(&stop).await && !has_come(stop.now()).await);
         drop(outer);
         assert!(has_come(stop.now()).await);
     }

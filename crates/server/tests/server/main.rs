@@ -3,6 +3,7 @@
 mod back_pressure;
 mod call_and_work;
 mod command_line;
+mod crash_table;
 mod demo;
 mod durability;
 mod http;

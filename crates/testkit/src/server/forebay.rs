@@ -78,6 +78,11 @@ impl ForebayServer {
         format!("127.0.0.1:{}", self.http_port)
     }
 
+    /// The program that is run.
+    pub fn binary(&self) -> &Path {
+        &self.options.binary
+    }
+
     /// The operating system's id of the process.
     pub fn process_id(&self) -> u32 {
         self.child.id()

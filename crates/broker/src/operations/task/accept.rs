@@ -122,12 +122,22 @@ impl Broker {
         options: &TaskOptions,
         out: &mut Output,
     ) -> bool {
-        let Some(key) = &options.key else { return false };
-        let Some(connection) = self.connections.get(&from.connection) else { return false };
-        let Some(task) = self.tasks.of_key(queue, &connection.user, key, now) else { return false };
-        let id = task.accepted.id;
+        let Some(id) = self.task_of_key(now, from, queue, options) else { return false };
         self.counters.tasks_repeated += 1;
         self.reattach(id, options, out);
         true
+    }
+
+    /// The task that the queue has for the key of a publish.
+    pub(crate) fn task_of_key(
+        &self,
+        now: Timestamp,
+        from: SessionId,
+        queue: QueueNumber,
+        options: &TaskOptions,
+    ) -> Option<TaskId> {
+        let user = &self.connections.get(&from.connection)?.user;
+        let task = self.tasks.of_key(queue, user, options.key.as_ref()?, now)?;
+        Some(task.accepted.id)
     }
 }

@@ -8,7 +8,7 @@ use crate::record::Record;
 use crate::task::{Holder, Phase, TaskId};
 
 /// Tasks that are looked after in one go; others are as patient as everybody who waits for the core meanwhile.
-const TASKS_MAX: usize = 1000;
+pub(crate) const TASKS_MAX: usize = 1000;
 
 impl Broker {
     /// Looks after the tasks whose time has come; some of them, if they are many: then the next deadline is in the past.
@@ -26,14 +26,16 @@ impl Broker {
     /// Does what the alarm of a task was set for, so that it is set anew.
     fn look_after(&mut self, now: Timestamp, id: TaskId, forgotten: &mut Vec<TaskId>, out: &mut Output) {
         let Some(task) = self.tasks.get(id) else { return };
-        let is_past = |time: Option<Timestamp>| time.is_some_and(|time| time <= now);
+        let (queue, is_overdue) = (task.accepted.queue, task.is_overdue(now));
         if task.end().is_some() {
             self.apply_tasks_forgotten(&[id]);
             forgotten.push(id);
             return;
         }
-        if is_past(task.accepted.deadline) {
-            return self.end_task(now, id, Ending::expired(), out);
+        if is_overdue {
+            self.end_task(now, id, Ending::expired(), out);
+            // It may have been in the way of others.
+            return self.to_dispatch.push_back(queue);
         }
         match &task.phase {
             Phase::Running(run) => match run.holder {
@@ -41,9 +43,6 @@ impl Broker {
                 Holder::Acked { .. } => self.end_task(now, id, Ending::succeeded(None, None), out),
                 Holder::Delivery { .. } | Holder::Awaited { .. } => {}
             },
-            Phase::Waiting { .. } if !task.was_started() && is_past(task.accepted.start_before) => {
-                self.end_task(now, id, Ending::expired(), out);
-            }
             Phase::Waiting { .. } => {
                 self.change_task(id, |task| task.phase = Phase::Waiting { is_due: true });
                 self.tell_watchers(id, out);

@@ -4,6 +4,7 @@ use crate::broker::Broker;
 use crate::effect::{Effect, Recipient};
 use crate::message::Offered;
 use crate::operations::task::Ending;
+use crate::operations::task::alarm::TASKS_MAX;
 use crate::output::Output;
 use crate::session::session_mut;
 use crate::task::{Holder, LeaseId, Phase, Run, Task, TaskDelivery, TaskId};
@@ -21,7 +22,7 @@ pub(crate) struct Handover {
 impl Broker {
     /// Hands ready tasks out, in turn between leases and consumers, until there are none or nobody wants any.
     pub(crate) fn dispatch_tasks(&mut self, now: Timestamp, number: QueueNumber, out: &mut Output) {
-        loop {
+        while self.end_overdue_tasks(now, number, out) {
             let Some(queue) = self.queues.get(&number) else { return };
             let Some(tasks) = &queue.tasks else { return };
             if queue.strand.ready().messages == 0 {
@@ -39,6 +40,24 @@ impl Broker {
         }
     }
 
+    /// Ends the tasks in front of the ready ones whose time is over and whose alarm is late, as after a time without a broker:
+    /// nobody gets them any more. False if there are too many for one go; the alarm sees to the rest.
+    pub(crate) fn end_overdue_tasks(
+        &mut self,
+        now: Timestamp,
+        number: QueueNumber,
+        out: &mut Output,
+    ) -> bool {
+        for _ in 0..TASKS_MAX {
+            let first = self.queues.get(&number).and_then(|queue| queue.strand.first_ready());
+            let task = first.and_then(|sequence| self.tasks.of_message(number, sequence));
+            let is_overdue = |id: &TaskId| self.tasks.get(*id).is_some_and(|task| task.is_overdue(now));
+            let Some(id) = task.filter(is_overdue) else { return true };
+            self.end_task(now, id, Ending::expired(), out);
+        }
+        false
+    }
+
     /// Notes that a session has a task now, and what its worker is told of it. A delivery that needs no ack, of a task whose
     /// reply nobody expects, is all there is to it.
     pub(crate) fn hand_over_task(
@@ -50,7 +69,7 @@ impl Broker {
         out: &mut Output,
     ) -> Option<Box<TaskDelivery>> {
         let id = self.tasks.of_message(queue, sequence)?;
-        let expects_reply = self.tasks.get(id)?.accepted.expects_reply;
+        let expects_reply = self.tasks.get(id)?.expects_reply();
         let Handover { session, tag, no_ack } = to;
         let holder = if no_ack { Holder::Awaited { session } } else { Holder::Delivery { session, tag } };
         let delivery = self.begin_run(id, holder)?;

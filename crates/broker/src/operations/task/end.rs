@@ -1,5 +1,7 @@
 //! A task ends, one way or another.
 
+use message_properties::PropertiesView;
+
 use crate::broker::Broker;
 use crate::effect::ReplyHead;
 use crate::output::Output;
@@ -108,20 +110,10 @@ impl Broker {
 }
 
 impl Relay {
-    /// The reply for a producer: the result under the producer's correlation id, marked if the task did not succeed.
+    /// The reply for a producer.
     fn of(to: ReplyHead, state: TaskState, result: Option<&Envelope>) -> Self {
-        use field_table::{ShortString, Value};
-        use message_properties::{PropertiesView, Property};
-
-        let properties = result.map_or(PropertiesView::NONE.as_bytes(), Envelope::properties);
-        let mut properties = PropertiesView::from_checked(properties)
-            .with_short_string(Property::CorrelationId, to.correlation_id.as_ref());
-        let view = PropertiesView::from_checked(&properties);
-        if state != TaskState::Succeeded && view.header(b"x-error").is_none() {
-            let mut headers = view.decode_headers().unwrap_or_default();
-            headers.insert(ShortString::from_static("x-error"), Value::text(state.name()));
-            properties = view.with_headers(Some(&headers));
-        }
+        let result_properties = result.map_or(PropertiesView::NONE.as_bytes(), Envelope::properties);
+        let properties = to.reply_properties(result_properties, state);
         Self { to, properties, body: result.map(Envelope::body_bytes).unwrap_or_default() }
     }
 }

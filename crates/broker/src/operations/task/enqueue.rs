@@ -67,6 +67,10 @@ impl Broker {
         });
         for ((envelope, mut options), id) in enqueue.tasks.iter().zip(options).zip(&ids) {
             options.id = Some(*id);
+            if enqueue.key.is_some() {
+                // All tasks of the request outlive its key, to be found when it is repeated.
+                options.result_ttl_ms = options.result_ttl_ms.map(|ttl_ms| ttl_ms.max(KEY_TTL_MS));
+            }
             let origin = Origin { expects_reply: enqueue.expects_reply, key: key.take() };
             self.add_task(now, number, envelope, &options, origin, out);
         }

@@ -51,7 +51,7 @@ impl Broker {
             connection.pulls.remove(&pull.request);
         }
         let (mut count, mut bytes) = (0, 0);
-        while count < pull.max && bytes < ANSWER_BYTES {
+        while count < pull.max && bytes < ANSWER_BYTES && self.end_overdue_tasks(now, number, out) {
             let Some(queue) = self.queues.get_mut(&number) else { break };
             let Some(offered) = queue.strand.offer() else { break };
             let Some(id) = self.tasks.of_message(number, offered.sequence) else { break };

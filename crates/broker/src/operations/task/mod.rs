@@ -1,7 +1,7 @@
 //! What can happen to a task: one file each.
 
 mod accept;
-mod alarm;
+pub(crate) mod alarm;
 mod answer;
 mod cancel;
 mod deliver;

@@ -1,10 +1,13 @@
 //! A caller whose line broke asks again, under the same key.
 
+use message_properties::PropertiesView;
+
 use crate::broker::Broker;
 use crate::effect::{Effect, Recipient, ReplyHead};
 use crate::output::Output;
-use crate::reply_to::is_reply_address;
-use crate::task::{TaskId, TaskOptions};
+use crate::reply_to::{UNSENT_REPLY_BYTES_MAX, is_reply_address};
+use crate::task::{TaskId, TaskOptions, TaskState};
+use crate::{Envelope, StoredMessage};
 
 impl Broker {
     /// Lets the reply of a task go to another direct reply address than that of the caller whose line broke; at once, if the task
@@ -18,15 +21,25 @@ impl Broker {
         match task.end() {
             None => task.reattached = Some(Box::new(head)),
             Some(end) => {
-                let result = end.result;
-                self.reply_again(head, result, out);
+                let (state, result) = (end.state, end.result);
+                self.reply_again(head, state, result, out);
             }
         }
     }
 
-    fn reply_again(&mut self, reply: ReplyHead, result: Option<crate::StoredMessage>, out: &mut Output) {
+    fn reply_again(
+        &mut self,
+        reply: ReplyHead,
+        state: TaskState,
+        result: Option<StoredMessage>,
+        out: &mut Output,
+    ) {
         let Some(&to) = self.replies.get(&reply.address) else { return };
         let Some(connection) = self.connections.get_mut(&to.connection) else { return };
+        if connection.unsent_bytes > UNSENT_REPLY_BYTES_MAX {
+            self.counters.replies_dropped += 1;
+            return;
+        }
         let Some(session) = connection.sessions.get_mut(&to.channel) else { return };
         let Some(consumer) = &session.reply_consumer else { return };
         let consumer_tag = consumer.tag.clone();
@@ -34,10 +47,10 @@ impl Broker {
         let effect = match result {
             Some(message) => {
                 connection.unsent_bytes += u64::from(message.stored_bytes);
-                Effect::RepliedAgain { consumer_tag, delivery_tag, reply: Box::new(reply), message }
+                Effect::RepliedAgain { consumer_tag, delivery_tag, reply: Box::new(reply), state, message }
             }
             None => {
-                let envelope = empty_reply(&reply);
+                let envelope = empty_reply(&reply, state);
                 connection.unsent_bytes += envelope.stored_bytes() as u64;
                 Effect::Replied { consumer_tag, delivery_tag, envelope }
             }
@@ -46,10 +59,7 @@ impl Broker {
     }
 }
 
-fn empty_reply(reply: &ReplyHead) -> crate::Envelope {
-    use message_properties::{PropertiesView, Property};
-
-    let properties =
-        PropertiesView::NONE.with_short_string(Property::CorrelationId, reply.correlation_id.as_ref());
-    crate::Envelope::new(b"", &reply.address, &properties, b"")
+fn empty_reply(reply: &ReplyHead, state: TaskState) -> Envelope {
+    let properties = reply.reply_properties(PropertiesView::NONE.as_bytes(), state);
+    Envelope::new(b"", &reply.address, &properties, b"")
 }

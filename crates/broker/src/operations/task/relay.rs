@@ -3,6 +3,8 @@
 use crate::broker::Broker;
 use crate::command::Publish;
 use crate::output::Output;
+use crate::reply_to::is_reply_address;
+use crate::task::LeaseId;
 use crate::{ConnectionId, Envelope, SessionId, Timestamp};
 
 /// Replies come from nobody: what is said back to their publisher is lost.
@@ -16,16 +18,27 @@ impl Broker {
             let address = &relay.to.address;
             let envelope = Envelope::new(b"", address, &relay.properties, &relay.body);
             let publish = Publish { envelope, mandatory: false, persistent: true, headers: None };
-            let accepted = self.accept(now, NOBODY, &publish, out);
-            let is_lost = accepted.is_err() || !self.reaches_somebody(address);
-            self.counters.task_replies_dropped += u64::from(is_lost);
+            let is_taken = self.relay(now, &publish, out);
+            self.counters.task_replies_dropped += u64::from(!is_taken);
         }
         while let Some(id) = self.to_tell.pop() {
             self.tell_watchers(id, out);
         }
     }
 
-    fn reaches_somebody(&self, address: &[u8]) -> bool {
-        self.queue_names.contains_key(address) || self.replies.contains_key(address)
+    /// Publishes a reply. Whether somebody takes it.
+    fn relay(&mut self, now: Timestamp, publish: &Publish, out: &mut Output) -> bool {
+        let address = publish.envelope.routing_key();
+        if is_reply_address(address) {
+            self.counters.published += 1;
+            // It says that its task has ended, so not before that is durable.
+            return self.reply(publish, out.position(), out);
+        }
+        let is_reached = match LeaseId::of_reply_address(address) {
+            Some(lease) => self.task_held_by(lease).is_some(),
+            None => self.queue_names.contains_key(address),
+        };
+        let accepted = self.accept(now, NOBODY, publish, out);
+        is_reached && accepted.is_ok_and(|accepted| !accepted.rejected)
     }
 }

@@ -53,15 +53,7 @@ impl Broker {
     }
 
     /// Takes a task back whose delivery nobody has settled.
-    pub(crate) fn take_task_back(
-        &mut self,
-        now: Timestamp,
-        session: SessionId,
-        delivery: &Delivery,
-        why: Back,
-        out: &mut Output,
-    ) {
-        let Some(id) = self.task_delivered_by(session, delivery) else { return };
+    pub(crate) fn take_task_back(&mut self, now: Timestamp, id: TaskId, why: Back, out: &mut Output) {
         match why {
             Back::Released => self.put_task_back(id, out),
             Back::Lost => self.crash_task(now, id, out),
@@ -83,10 +75,8 @@ impl Broker {
             if !self.tasks.get(id).and_then(|task| task.run()).is_some_and(|run| is_awaited(&run.holder)) {
                 continue;
             }
-            match std::mem::replace(&mut why, Back::Released) {
-                Back::Released => self.put_task_back(id, out),
-                Back::Lost => self.crash_task(now, id, out),
-            }
+            let why = std::mem::replace(&mut why, Back::Released);
+            self.take_task_back(now, id, why, out);
         }
     }
 
@@ -97,7 +87,7 @@ impl Broker {
     }
 
     fn acknowledge_task(&mut self, now: Timestamp, id: TaskId, out: &mut Output) {
-        let expects_reply = self.tasks.get(id).is_some_and(|task| task.accepted.expects_reply);
+        let expects_reply = self.tasks.get(id).is_some_and(|task| task.expects_reply());
         if !expects_reply {
             return self.end_task(now, id, Ending::succeeded(None, None), out);
         }
@@ -109,7 +99,7 @@ impl Broker {
     }
 
     /// The task of a delivery, if the delivery is what holds it.
-    fn task_delivered_by(&self, session: SessionId, delivery: &Delivery) -> Option<TaskId> {
+    pub(crate) fn task_delivered_by(&self, session: SessionId, delivery: &Delivery) -> Option<TaskId> {
         let id = self.tasks.of_message(delivery.queue, delivery.sequence)?;
         let run = self.tasks.get(id)?.run()?;
         (run.holder == Holder::Delivery { session, tag: delivery.tag }).then_some(id)

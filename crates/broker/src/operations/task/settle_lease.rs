@@ -57,7 +57,7 @@ impl Broker {
             Held::By(id) => id,
             Held::Before(answer) => return Ok(Some(Answer::Settled(Box::new(answer)))),
         };
-        let additions = self.check_additions(request, &publish)?;
+        let additions = self.check_additions(request, id, &publish)?;
         let is_error = status.is_some_and(|status| status >= ReplyOutcome::ERROR_STATUS_MIN);
         let ending = if is_error {
             Ending::failed(status, result.as_ref())
@@ -129,6 +129,7 @@ impl Broker {
     fn check_additions(
         &mut self,
         request: Request,
+        ends: TaskId,
         publish: &[crate::Envelope],
     ) -> Result<Vec<Addition>, Refusal> {
         let mut additions: Vec<Addition> = Vec::new();
@@ -143,7 +144,9 @@ impl Broker {
             let mut task = None;
             if let Some(tasks) = &self.queues[&queue].tasks {
                 let before = additions.iter().filter(|other| other.queue == queue).count() as u64;
-                tasks.check_room(&self.queues[&queue].definition.name, before + 1)?;
+                // The task that ends leaves its place.
+                let left = u64::from(self.tasks.get(ends).is_some_and(|task| task.accepted.queue == queue));
+                tasks.check_room(&self.queues[&queue].definition.name, before + 1 - left)?;
                 task = Some(self.new_task_id(request.now));
                 options.id = task;
             }

@@ -9,9 +9,9 @@ pub(super) struct Memory {
     process_id: u32,
 }
 
-/// Before the first look. A connection lets go of its buffers a second after its last answer, and the allocator of their
+/// Before the first look. A connection lets go of its buffers some seconds after its last answer, and the allocator of their
 /// pages two seconds later; what counts is what is held for as long as a caller waits.
-const REST: Duration = Duration::from_secs(4);
+const REST: Duration = Duration::from_secs(8);
 /// Between two looks. What is freed or built up late shows as a difference.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Looks that differ by less than this, in bytes, are the same.

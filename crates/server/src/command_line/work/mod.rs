@@ -19,12 +19,12 @@ use crate::signals::StopSignals;
 use program::Program;
 use report::Report;
 
-/// Does the tasks of a queue with a program: the payload is its standard input, its standard output the result.
+/// Do the tasks of a queue with a program.
 ///
-/// The program runs through `sh -c`, once for each task. It finds in its environment FOREBAY_TASK_ID (the same for
-/// every attempt: good for making outside effects once), FOREBAY_TASK_NAME, FOREBAY_ATTEMPT (counts from 1),
-/// FOREBAY_EPOCH (grows with every delivery), FOREBAY_QUEUE and FOREBAY_CONTENT_TYPE. What it writes to standard error
-/// is passed on, and the last 4 KB of it go with a failure.
+/// The program runs through `sh -c`, once for each task: the payload is its standard input, its standard output the
+/// result. It finds in its environment FOREBAY_TASK_ID (the same for every attempt: good for making outside effects
+/// once), FOREBAY_TASK_NAME, FOREBAY_ATTEMPT (counts from 1), FOREBAY_EPOCH (grows with every delivery), FOREBAY_QUEUE
+/// and FOREBAY_CONTENT_TYPE. What it writes to standard error is passed on, and the last 4 KB of it go with a failure.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub(super) struct Work {
