@@ -77,11 +77,14 @@ where
     let mut patience = if is_late { LATE_PATIENCE } else { limits.head_timeout };
     let mut unread = Bytes::new();
     loop {
-        let first = tokio::select! {
-            biased;
-            unread = std::future::ready(std::mem::take(&mut unread)), if !unread.is_empty() => Some(unread),
-            () = &mut ended, if !is_late => None,
-            first = rest(&mut stream, patience) => first?,
+        let first = if unread.is_empty() {
+            tokio::select! {
+                biased;
+                () = &mut ended, if !is_late => None,
+                first = rest(&mut stream, patience) => first?,
+            }
+        } else {
+            Some(std::mem::take(&mut unread))
         };
         let Some(first) = first else { return Ok(stream.shutdown().await?) };
         // Boxed: while the connection rests, none of this is in memory.
@@ -221,8 +224,9 @@ where
 }
 
 fn joined(read: Bytes, before: Bytes) -> Bytes {
-    if before.is_empty() {
-        return read;
+    // Copied or left, never kept: an empty rest of a buffer keeps all of the buffer in memory.
+    if read.is_empty() && before.is_empty() {
+        return Bytes::new();
     }
     let mut joined = BytesMut::with_capacity(read.len() + before.len());
     joined.put(read);
@@ -325,5 +329,15 @@ mod tests {
         // Undecided when the time is up.
         assert_eq!(first(b"P").await, None);
         assert_eq!(first(b"").await, None);
+    }
+
+    #[test]
+    fn an_empty_rest_does_not_keep_the_buffer_that_it_was_read_into() {
+        let mut buffer = BytesMut::with_capacity(8192);
+        buffer.put_slice(b"a request");
+        let request = buffer.split().freeze();
+        let rest = joined(buffer.freeze(), Bytes::new());
+        assert!(rest.is_empty() && request.is_unique());
+        assert_eq!(joined(Bytes::from_static(b"ab"), Bytes::from_static(b"c")), "abc");
     }
 }
