@@ -1,8 +1,14 @@
 """What every scenario needs: connections, unique names, an inbox, and checks whose messages can be read alone."""
 
+import base64
+import contextlib
+import json
 import os
+import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 import uuid
 
 import pika
@@ -118,3 +124,53 @@ def restart_broker():
     print("@restart", flush=True)
     answer = sys.stdin.readline().strip()
     check_equal(answer, "restarted", "answer of the harness to @restart")
+
+
+class Answer:
+    """An answer over HTTP, whatever its status."""
+
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body, self.text = status, headers, body, body.decode(errors="replace")
+
+    def json(self):
+        return json.loads(self.body)
+
+
+def http_url():
+    """Where the broker speaks HTTP."""
+    url = os.environ.get("INTEROP_HTTP")
+    if not url:
+        raise Skipped("nobody here knows where this broker speaks HTTP, or whether it does")
+    return url
+
+
+def http(method, path, body=None, headers=None):
+    """Asks as the default user. A body that is not bytes goes as JSON."""
+    headers = {"Authorization": "Basic " + base64.b64encode(b"guest:guest").decode()} | (headers or {})
+    if body is not None and not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+        headers["Content-Type"] = "application/json"
+    elif body is not None:
+        headers.setdefault("Content-Type", "application/octet-stream")
+    request = urllib.request.Request(http_url() + path, data=body, headers=headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return Answer(answer.status, answer.headers, answer.read())
+    except urllib.error.HTTPError as answer:
+        with answer:
+            return Answer(answer.code, answer.headers, answer.read())
+
+
+@contextlib.contextmanager
+def forebay(*arguments):
+    """Runs the `forebay` program beside the scenario, and stops it in the end."""
+    program = os.environ.get("INTEROP_FOREBAY")
+    if not program:
+        raise Skipped("nobody here knows where the program `forebay` is")
+    environment = os.environ | {"FOREBAY_HTTP": http_url()}
+    process = subprocess.Popen([program, *arguments], env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=20)

@@ -1,7 +1,7 @@
 //! One scenario: a process that talks to the broker, and to us when it wants the broker restarted.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -40,10 +40,7 @@ const RESTART_REQUEST: &str = "@restart";
 const EXIT_SKIPPED: i32 = 77;
 
 pub(crate) fn run(client: &Client, scenario: &str, target: &mut Target) -> Result<Outcome> {
-    let can_restart = matches!(target, Target::Fresh { .. });
-    let mut child = client
-        .command(&[scenario, &target.endpoint().to_string()])
-        .env("INTEROP_CAN_RESTART", if can_restart { "1" } else { "0" })
+    let mut child = surroundings(client.command(&[scenario, &target.endpoint().to_string()]), target)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -70,6 +67,17 @@ pub(crate) fn run(client: &Client, scenario: &str, target: &mut Target) -> Resul
         Some(EXIT_SKIPPED) => Outcome::Skipped,
         _ => Outcome::Breached { said },
     })
+}
+
+/// Tells a scenario what it can use beside the broker's AMQP port. Of somebody else's broker, that is all there is.
+fn surroundings(mut command: Command, target: &Target) -> Command {
+    if let Target::Fresh { server, .. } = target {
+        command
+            .env("INTEROP_CAN_RESTART", "1")
+            .env("INTEROP_HTTP", format!("http://{}", server.http_address()))
+            .env("INTEROP_FOREBAY", server.binary());
+    }
+    command
 }
 
 /// Answers requests for restarts until the scenario closes its standard output.
