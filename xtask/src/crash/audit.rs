@@ -6,8 +6,8 @@ use testkit::amqp::{Endpoint, Peer, short};
 
 use super::body::{self, MessageId};
 use super::breach::must;
-use super::load::{Shared, mover::read_token};
-use super::topology::{MESSAGE_QUEUES, TOKEN_QUEUES};
+use super::load::{Shared, mover::read_token, worker::read_number};
+use super::topology::{EFFECT_QUEUE, MESSAGE_QUEUES, TOKEN_QUEUES};
 
 /// What to do with the messages that were looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,21 @@ fn audit_tokens(peer: &mut Peer, shared: &Shared) -> Result<()> {
     let sum: usize = found.iter().map(Vec::len).sum();
     must!(sum == tokens.count() as usize, "{sum} tokens are there instead of {} (P6)", tokens.count());
     Ok(tokens.reconcile(&found)?)
+}
+
+/// Looks at the effects of tasks.
+pub(super) fn audit_tasks(endpoint: &Endpoint, shared: &Shared) -> Result<()> {
+    Ok(shared.tasks().reconcile(&effects(endpoint)?)?)
+}
+
+/// Looks at the effects of tasks when all of them have to be there; returns how many there are.
+pub(super) fn audit_finished_tasks(endpoint: &Endpoint, shared: &Shared) -> Result<usize> {
+    Ok(shared.tasks().finish(&effects(endpoint)?)?)
+}
+
+fn effects(endpoint: &Endpoint) -> Result<Vec<u64>> {
+    let bodies = Reading::start(&mut Peer::open(endpoint)?, EFFECT_QUEUE)?.bodies;
+    bodies.iter().map(|body| read_number(body)).collect()
 }
 
 const CHANNEL: u16 = 1;

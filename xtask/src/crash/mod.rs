@@ -1,15 +1,17 @@
 //! `cargo xtask crash`: kills the real server under load, again and again, and looks whether a promise was broken.
 //!
-//! The workload ([`load`]) only acts and writes down what it did and saw. The ledgers ([`messages`], [`tokens`]) know
-//! nothing of sockets: from what was written down they say what must, may and must not be there after a restart. The
+//! The workload ([`load`]) only acts and writes down what it did and saw. The ledgers ([`messages`], [`tokens`],
+//! [`tasks`]) know nothing of sockets: from what was written down they say what must, may and must not be there after a restart. The
 //! audit ([`audit`]) reads every queue after each restart and lets the ledgers judge. Promises P1, P2, P4, P5, P6.
 
 mod audit;
 mod body;
 mod breach;
+mod drain;
 mod load;
 mod messages;
 mod round;
+mod tasks;
 mod tokens;
 mod topology;
 
@@ -43,6 +45,6 @@ pub(crate) fn run(arguments: &CrashArguments) -> Result<()> {
         let evidence = rounds.keep_evidence();
         return Err(error).with_context(|| format!("seed {seed}; {evidence}"));
     }
-    println!("nothing lost, doubled or out of order; every token once");
+    println!("nothing lost, doubled or out of order; every token once, and every task's effect");
     Ok(())
 }

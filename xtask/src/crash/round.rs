@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use testkit::amqp::Peer;
 
-use super::audit::{Afterwards, audit};
+use super::audit::{Afterwards, audit, audit_finished_tasks, audit_tasks};
+use super::drain::drain;
 use super::load::{Ending, Load, LoadOptions, Shared};
 use super::topology;
 use crate::table::Table;
@@ -33,7 +34,11 @@ const BACKLOG_MAX: usize = 100_000;
 
 impl Rounds {
     pub(super) fn new(target: Target, seed: u64, publishers: u32) -> Self {
-        let options = LoadOptions { publishers, movers: 3 };
+        let http_address = match &target {
+            Target::Fresh { server, .. } => Some(server.http_address()),
+            Target::Running { .. } => None,
+        };
+        let options = LoadOptions { publishers, movers: 3, http_address, askers: 2, workers: 3 };
         Self { target, shared: Arc::new(Shared::new(TOKENS)), rng: fastrand::Rng::with_seed(seed), options }
     }
 
@@ -42,6 +47,9 @@ impl Rounds {
         let mut peer = Peer::open(&self.target.endpoint())?;
         topology::declare(&mut peer)?;
         topology::seed_tokens(&mut peer, TOKENS)?;
+        if self.options.http_address.is_some() {
+            topology::declare_tasks(&mut peer)?;
+        }
         drop(peer);
         let titles = [
             "round",
@@ -52,6 +60,8 @@ impl Rounds {
             "acked",
             "durably",
             "commits",
+            "tasks",
+            "done",
             "found",
             "ready ms",
             "breaches",
@@ -65,13 +75,31 @@ impl Rounds {
             row.extend(self.shared.counters.take());
             let ready_ms = self.restart()?;
             let afterwards = self.afterwards(backlog);
-            let outcome = audit(&self.target.endpoint(), &self.shared, afterwards);
+            let outcome = self.audit(afterwards);
             backlog = *outcome.as_ref().unwrap_or(&0);
             let breaches = u32::from(outcome.is_err());
             row.extend([backlog.to_string(), format!("{ready_ms:.1}"), breaches.to_string()]);
             table.row(&row);
             outcome.with_context(|| format!("round {round}, audit after the restart"))?;
         }
+        self.drain()
+    }
+
+    fn audit(&self, afterwards: Afterwards) -> Result<usize> {
+        let endpoint = self.target.endpoint();
+        if self.options.http_address.is_some() {
+            audit_tasks(&endpoint, &self.shared)?;
+        }
+        audit(&endpoint, &self.shared, afterwards)
+    }
+
+    /// Sends again what was not answered, works off what is left, and looks whether each task had its effect.
+    fn drain(&self) -> Result<()> {
+        let Some(http_address) = &self.options.http_address else { return Ok(()) };
+        let endpoint = self.target.endpoint();
+        drain(&endpoint, http_address, &self.shared).context("working off what is left")?;
+        let tasks = audit_finished_tasks(&endpoint, &self.shared)?;
+        println!("{tasks} tasks, each with its one effect");
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! The queues and exchanges of the workload.
 
 use amqp_wire::hot::Publication;
-use amqp_wire::{basic, exchange, queue};
+use amqp_wire::{Table, Value, basic, exchange, queue};
 use testkit::amqp::{Peer, PeerError, persistent, short};
 
 use super::body::MessageId;
@@ -18,6 +18,12 @@ pub(super) const MESSAGE_QUEUES: [&str; 4] =
 
 /// Queues between which tokens are moved.
 pub(super) const TOKEN_QUEUES: [&str; 3] = ["crash.tokens.0", "crash.tokens.1", "crash.tokens.2"];
+
+/// The task queue.
+pub(super) const TASK_QUEUE: &str = "crash.tasks";
+
+/// Where the effects of tasks go.
+pub(super) const EFFECT_QUEUE: &str = "crash.effects";
 
 /// A fanout exchange bound to all load queues.
 const EVERYWHERE: &str = "crash.everywhere";
@@ -67,6 +73,16 @@ pub(super) fn declare(peer: &mut Peer) -> Result<(), PeerError> {
     for name in LOAD_QUEUES {
         let bind = queue::Bind { queue: short(name), exchange: short(EVERYWHERE), ..Default::default() };
         let queue::BindOk {} = peer.call(1, bind)?;
+    }
+    Ok(())
+}
+
+/// Declares what tasks need, on a broker that has tasks.
+pub(super) fn declare_tasks(peer: &mut Peer) -> Result<(), PeerError> {
+    let arguments: Table = [(short("x-task-queue"), Value::Bool(true))].into_iter().collect();
+    for (name, arguments) in [(TASK_QUEUE, arguments), (EFFECT_QUEUE, Table::new())] {
+        let declare = queue::Declare { queue: short(name), durable: true, arguments, ..Default::default() };
+        let _: queue::DeclareOk = peer.call(1, declare)?;
     }
     Ok(())
 }

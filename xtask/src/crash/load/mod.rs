@@ -1,9 +1,11 @@
 //! The workload: threads that act, and write down what they did and saw. They judge nothing themselves.
 
+pub(super) mod asker;
 mod consumer;
 pub(super) mod mover;
 mod publisher;
 mod shared;
+pub(super) mod worker;
 
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +13,7 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::Result;
 use testkit::amqp::{Endpoint, Peer, PeerError};
+use testkit::http::{HttpError, HttpPeer};
 
 pub(super) use self::shared::{Ending, Shared};
 use super::breach::Breach;
@@ -28,6 +31,10 @@ pub(super) struct Load {
 pub(super) struct LoadOptions {
     pub(super) publishers: u32,
     pub(super) movers: u64,
+    /// Where tasks are sent to over HTTP, and how many send and how many work. No tasks without it.
+    pub(super) http_address: Option<String>,
+    pub(super) askers: u32,
+    pub(super) workers: u32,
 }
 
 impl Load {
@@ -64,7 +71,21 @@ impl Load {
                 mover::run(peer, &shared, mover, rng)
             })?;
         }
+        load.start_tasks(endpoint, options)?;
         Ok(load)
+    }
+
+    fn start_tasks(&mut self, endpoint: &Endpoint, options: &LoadOptions) -> Result<()> {
+        let Some(address) = &options.http_address else { return Ok(()) };
+        for asker in 0..options.askers {
+            let (peer, shared) = (HttpPeer::open(address)?, Arc::clone(&self.shared));
+            self.spawn_thread(format!("asker {asker}"), move || asker::run(peer, &shared));
+        }
+        for worker in 0..options.workers {
+            let shared = Arc::clone(&self.shared);
+            self.spawn(format!("worker {worker}"), endpoint, move |peer| worker::run(peer, &shared))?;
+        }
+        Ok(())
     }
 
     /// Cuts all connections from this side. A broker that was killed has done that already.
@@ -97,13 +118,17 @@ impl Load {
     ) -> Result<()> {
         let peer = Peer::open(endpoint)?;
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner).push(peer.socket()?);
+        self.spawn_thread(name, move || work(peer));
+        Ok(())
+    }
+
+    fn spawn_thread(&mut self, name: String, work: impl FnOnce() -> Result<()> + Send + 'static) {
         let shared = Arc::clone(&self.shared);
-        let thread = thread::spawn(move || match work(peer) {
+        let thread = thread::spawn(move || match work() {
             Err(error) if is_the_end(&error, &shared) => Ok(()),
             outcome => outcome,
         });
         self.threads.push((name, thread));
-        Ok(())
     }
 }
 
@@ -113,5 +138,7 @@ fn is_the_end(error: &anyhow::Error, shared: &Shared) -> bool {
         return false;
     }
     // A broker that was asked to stop may say good-bye in the middle of any conversation.
-    shared.is_ending_gradually() || error.downcast_ref::<PeerError>().is_some_and(PeerError::is_disconnect)
+    shared.is_ending_gradually()
+        || error.downcast_ref::<PeerError>().is_some_and(PeerError::is_disconnect)
+        || error.downcast_ref::<HttpError>().is_some_and(HttpError::is_disconnect)
 }

@@ -7,6 +7,7 @@ use testkit::amqp::PeerError;
 
 use crate::crash::body::MessageId;
 use crate::crash::messages::{ConsumerId, QueueLedger};
+use crate::crash::tasks::TaskLedger;
 use crate::crash::tokens::TokenLedger;
 use crate::crash::topology::{MESSAGE_QUEUES, destinations};
 
@@ -14,6 +15,7 @@ use crate::crash::topology::{MESSAGE_QUEUES, destinations};
 pub(in crate::crash) struct Shared {
     queues: Vec<Mutex<QueueLedger>>,
     tokens: Mutex<TokenLedger>,
+    tasks: Mutex<TaskLedger>,
     /// The next number of each publisher.
     numbers: Mutex<std::collections::HashMap<u32, u64>>,
     consumers: AtomicU64,
@@ -41,13 +43,15 @@ pub(in crate::crash) struct Counters {
     pub(in crate::crash) acked: AtomicU64,
     pub(in crate::crash) acked_durably: AtomicU64,
     pub(in crate::crash) commits: AtomicU64,
+    pub(in crate::crash) tasks: AtomicU64,
+    pub(in crate::crash) done: AtomicU64,
 }
 
 impl Counters {
     /// All counts as text, in the order of the fields, starting again from 0.
     pub(in crate::crash) fn take(&self) -> Vec<String> {
-        let Self { published, confirmed, delivered, acked, acked_durably, commits } = self;
-        let all = [published, confirmed, delivered, acked, acked_durably, commits];
+        let Self { published, confirmed, delivered, acked, acked_durably, commits, tasks, done } = self;
+        let all = [published, confirmed, delivered, acked, acked_durably, commits, tasks, done];
         all.iter().map(|counter| counter.swap(0, Ordering::Relaxed).to_string()).collect()
     }
 }
@@ -62,6 +66,7 @@ impl Shared {
         Self {
             queues: MESSAGE_QUEUES.iter().map(|name| Mutex::new(QueueLedger::new(name))).collect(),
             tokens: Mutex::new(TokenLedger::new(tokens)),
+            tasks: Mutex::default(),
             numbers: Mutex::default(),
             consumers: AtomicU64::new(1),
             ending: AtomicU8::new(Ending::NotYet as u8),
@@ -77,6 +82,11 @@ impl Shared {
     /// The ledger of tokens.
     pub(in crate::crash) fn tokens(&self) -> MutexGuard<'_, TokenLedger> {
         lock(&self.tokens)
+    }
+
+    /// The ledger of tasks.
+    pub(in crate::crash) fn tasks(&self) -> MutexGuard<'_, TaskLedger> {
+        lock(&self.tasks)
     }
 
     /// Says how the round ends, before it does.
