@@ -158,9 +158,13 @@ impl Engine {
         self.send_output(now);
     }
 
-    /// When [`Self::tick`] wants to be called.
+    /// When [`Self::tick`] wants to be called; never again once the engine has failed.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
+        if self.failed.is_some() {
+            // What is due stays due: it would be asked for without end.
+            return None;
+        }
         let flush_at = if self.appended == self.durable { self.flush_at } else { None };
         [flush_at, self.broker.next_deadline()].into_iter().flatten().min()
     }

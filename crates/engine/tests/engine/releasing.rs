@@ -1,10 +1,11 @@
 //! Effects leave when what they rest on is durable, and in order.
 
-use broker::{Command, ConnectionId, Operation, Timestamp};
+use broker::{Command, ConnectionId, Envelope, Operation, Timestamp};
 use engine::{Health, Settings};
+use field_table::Value;
 use journal::Lsn;
 
-use crate::bench::{Bench, ack, body, consume, declare, get, log, publish, transient};
+use crate::bench::{Bench, ack, body, consume, declare, get, log, name, publish, transient};
 
 const NOTHING: &[&str] = &[];
 
@@ -172,6 +173,26 @@ fn a_lost_journal_ends_all_and_releases_nothing() {
     assert!(bench.engine.is_drained(), "there is nothing to wait for");
     bench.send(vec![Command::Disconnect { connection: ConnectionId(one), lost: true }]);
     assert_eq!(bench.hear(one), ["disconnected"]);
+}
+
+#[test]
+fn nothing_is_due_in_an_engine_that_has_failed() {
+    let mut bench = Bench::new();
+    let one = bench.connect();
+    let Operation::DeclareQueue(mut jobs) = declare("jobs", true) else { unreachable!() };
+    jobs.arguments.insert(name("x-task-queue"), Value::Bool(true));
+    let Operation::Publish(mut task) = publish("jobs", "m") else { unreachable!() };
+    // Property `expiration`: 30 days.
+    task.envelope = Envelope::new(b"", b"jobs", b"\x01\x00\x0a2592000000", b"m");
+    bench.ask(one, [Operation::DeclareQueue(jobs), Operation::Publish(task)]);
+    bench.step();
+    assert!(bench.engine.next_deadline().is_some());
+    let next = bench.engine.counts().appended_lsn + 1;
+    bench.journal.lose_at(&log(), Lsn(next));
+    bench.ask(one, [declare("other", true)]);
+    bench.step();
+    assert!(matches!(bench.engine.health(), Health::Failed { .. }));
+    assert_eq!(bench.engine.next_deadline(), None, "a tick would change nothing, and be asked for again");
 }
 
 #[test]
