@@ -94,7 +94,7 @@ mod tests {
     use testkit::http::{HttpPeer, Request};
 
     use super::*;
-    use crate::client::{Client, Incoming, Url};
+    use crate::client::{Client, ClientError, Incoming, Url};
 
     /// A task that comes in over HTTP and is looked at over AMQP.
     fn check_both_protocols(amqp_url: &str, http_url: &str) {
@@ -126,28 +126,31 @@ mod tests {
         assert!(!Settings::default().data.exists());
     }
 
-    #[tokio::test]
-    async fn one_that_is_dropped_says_goodbye_to_its_clients() {
+    fn connect(broker: &InMemoryServer) -> Client {
+        Client::connect(&broker.amqp_url().parse::<Url>().unwrap()).unwrap()
+    }
+
+    /// The code with which the broker refuses to go on, asked for a queue that is not there.
+    fn refusal(client: &mut Client) -> u16 {
+        let queue = ShortString::from_static("none");
+        client.send(basic::Get { queue, ..basic::Get::default() });
+        match client.receive() {
+            Err(ClientError::Refused { code, .. }) => code,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn one_that_is_dropped_says_goodbye_to_its_clients_and_leaves_others_alone() {
         let (broker, other) = (Server::in_memory().await.unwrap(), Server::in_memory().await.unwrap());
-        assert_ne!(broker.amqp_url(), other.amqp_url());
-        let url: Url = broker.amqp_url().parse().unwrap();
-        let (client, mut client_of_other) = tokio::task::spawn_blocking(move || {
-            let of_other = Client::connect(&other.amqp_url().parse().unwrap()).unwrap();
-            (Client::connect(&url).unwrap(), (of_other, other))
-        })
-        .await
-        .unwrap();
-        drop(broker);
-        tokio::task::spawn_blocking(move || {
-            let mut client = client;
-            let error = client.receive().unwrap_err().to_string();
-            assert!(error.contains("320"), "{error}");
-            let get = basic::Get { queue: ShortString::from_static("none"), ..basic::Get::default() };
-            client_of_other.0.send(get);
-            let error = client_of_other.0.receive().unwrap_err().to_string();
-            assert!(error.contains("404"), "{error}");
-        })
-        .await
-        .unwrap();
+        tokio::task::block_in_place(|| {
+            let (mut client, mut client_of_other) = (connect(&broker), connect(&other));
+            drop(broker);
+            match client.receive() {
+                Err(ClientError::Refused { code, .. }) => assert_eq!(code, 320),
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(refusal(&mut client_of_other), 404);
+        });
     }
 }
