@@ -59,7 +59,7 @@ pub struct Counters {
     pub task_crashes: u64,
     /// Tasks that were leased.
     pub leases_granted: u64,
-    /// Replies, acks and settlements of workers that did not have the task any more.
+    /// Replies, rejections and settlements of workers that did not have the task any more.
     pub task_settlements_late: u64,
     /// Replies of tasks that could not be published where the producer wanted them.
     pub task_replies_dropped: u64,

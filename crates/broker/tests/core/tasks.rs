@@ -137,7 +137,7 @@ fn an_unchanged_rpc_worker_answers_a_caller() {
     world.reply(2, lease, &Properties::default(), "HI");
     assert_eq!(world.hear(1), ["succeeded 200 0/0 HI"]);
     world.on(2).ack(1).hears::<&str>(&[]);
-    assert_eq!(world.broker.counters().task_settlements_late, 1, "the ack came behind the reply");
+    assert_eq!(world.broker.counters().task_settlements_late, 0, "the ack behind the reply is no mishap");
     assert_eq!(world.broker.totals().messages_ready + world.broker.totals().messages_unacked, 0);
 }
 

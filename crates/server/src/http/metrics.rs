@@ -3,6 +3,7 @@
 mod broker;
 mod exposition;
 mod process;
+mod tasks;
 
 use http_api::Page;
 

@@ -3,10 +3,11 @@
 use engine::Counts;
 
 use super::exposition::Exposition;
+use super::tasks;
 use crate::node::Node;
 
 /// Reads one number out of the counts of a virtual host.
-type Number = fn(&Counts) -> u64;
+pub(super) type Number = fn(&Counts) -> u64;
 
 /// RabbitMQ counts by protocol, and dashboards ask for this one.
 const PROTOCOL: (&str, &str) = ("protocol", "amqp091");
@@ -95,10 +96,10 @@ pub(super) fn write(exposition: &mut Exposition, node: &Node) {
     let counts: Vec<Counts> =
         node.vhosts.iter().map(|vhost| vhost.with(|engine, _now| engine.counts())).collect();
     let sum = |number: Number| counts.iter().map(number).sum();
-    for (name, help, number) in GAUGES {
+    for (name, help, number) in GAUGES.iter().chain(tasks::GAUGES) {
         exposition.gauge(name, help).value(sum(*number));
     }
-    for (name, help, number) in COUNTERS {
+    for (name, help, number) in COUNTERS.iter().chain(tasks::COUNTERS) {
         exposition.counter(name, help).value(sum(*number));
     }
     for (name, help, number) in COUNTERS_BY_PROTOCOL {
