@@ -8,6 +8,7 @@ use crate::command::{Command, Operation};
 use crate::consumer::Consumers;
 use crate::counts::Counters;
 use crate::effect::{Answer, Effect, Recipient};
+use crate::operations::queue::Wording;
 use crate::output::Output;
 use crate::queue::Queues;
 use crate::record::Target;
@@ -205,7 +206,7 @@ impl Broker {
             Operation::DeleteExchange { name, if_unused } => self.delete_exchange(name, if_unused, out),
             Operation::BindExchange(binding) => self.bind_exchange(binding, out),
             Operation::UnbindExchange(binding) => self.unbind_exchange(binding, out),
-            Operation::DeclareQueue(declare) => self.declare_queue(request, declare, out),
+            Operation::DeclareQueue(declare) => self.declare_queue(request, declare, Wording::InPart, out),
             Operation::BindQueue(binding) => self.bind_queue(request, binding, out),
             Operation::UnbindQueue(binding) => self.unbind_queue(request, binding, out),
             Operation::PurgeQueue { name } => self.purge_queue(request, name, out),

@@ -8,7 +8,7 @@ mod exchange;
 mod get;
 mod prefetch;
 pub(crate) mod publish;
-mod queue;
+pub(crate) mod queue;
 mod session;
 mod settle;
 mod standalone;

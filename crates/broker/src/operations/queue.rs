@@ -38,11 +38,22 @@ const COMPARED_ARGUMENTS: [&[u8]; 14] = [
 /// Compared too, but none at all means the same as the classic type.
 const QUEUE_TYPE: &[u8] = b"x-queue-type";
 
+/// What a declaration leaves out, of a queue that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wording {
+    /// Is the default: the declaration is the whole document.
+    Whole,
+    /// Is not asked for, if the queue is for tasks and the declaration does not say so: a worker that was written for RabbitMQ
+    /// declares its queue as it always did, not durable and without arguments, and knows nothing of tasks.
+    InPart,
+}
+
 impl Broker {
     pub(crate) fn declare_queue(
         &mut self,
         request: Request,
         declare: DeclareQueue,
+        words: Wording,
         out: &mut Output,
     ) -> Reply {
         if let Some(lease) = LeaseId::of_reply_address(&declare.name) {
@@ -56,7 +67,7 @@ impl Broker {
         }
         let number = match self.queue_names.get(&declare.name) {
             Some(number) => {
-                self.assert_equivalent(request, &self.queues[number], &declare)?;
+                self.assert_equivalent(request, &self.queues[number], &declare, words)?;
                 *number
             }
             None if declare.passive => return Err(Refusal::NotFound(Resource::Queue(declare.name))),
@@ -185,6 +196,7 @@ impl Broker {
         request: Request,
         queue: &Queue,
         declare: &DeclareQueue,
+        words: Wording,
     ) -> Result<(), Refusal> {
         let locked = queue.is_locked_for(request.session.connection);
         if locked || (!declare.passive && declare.exclusive != queue.exclusive_owner.is_some()) {
@@ -193,15 +205,24 @@ impl Broker {
         if declare.passive {
             return Ok(());
         }
+        let in_part =
+            words == Wording::InPart && queue.tasks.is_some() && !declare.arguments.contains_key(TASK_QUEUE);
+        let is_compared = |name: &[u8]| !in_part || declare.arguments.contains_key(name);
         let resource = || Resource::Queue(declare.name.clone());
         let current = &queue.definition;
-        flag(resource, "durable", declare.durable && !declare.exclusive, current.durable)?;
-        flag(resource, "auto_delete", declare.auto_delete, current.auto_delete)?;
-        let classic = Value::text("classic");
-        let [received, current_type] =
-            [&declare.arguments, &current.arguments].map(|table| table.get(QUEUE_TYPE).unwrap_or(&classic));
-        argument(resource, QUEUE_TYPE, Some(received), Some(current_type))?;
-        for name in COMPARED_ARGUMENTS {
+        if !in_part || declare.durable {
+            flag(resource, "durable", declare.durable && !declare.exclusive, current.durable)?;
+        }
+        if !in_part || declare.auto_delete {
+            flag(resource, "auto_delete", declare.auto_delete, current.auto_delete)?;
+        }
+        if is_compared(QUEUE_TYPE) {
+            let classic = Value::text("classic");
+            let [received, current] = [&declare.arguments, &current.arguments]
+                .map(|table| table.get(QUEUE_TYPE).unwrap_or(&classic));
+            argument(resource, QUEUE_TYPE, Some(received), Some(current))?;
+        }
+        for name in COMPARED_ARGUMENTS.into_iter().filter(|name| is_compared(name)) {
             argument(resource, name, declare.arguments.get(name), current.arguments.get(name))?;
         }
         Ok(())

@@ -3,6 +3,7 @@
 use crate::broker::{Broker, Reply, Request};
 use crate::command::Publish;
 use crate::effect::{Answer, Effect, Recipient};
+use crate::operations::queue::Wording;
 use crate::output::Output;
 use crate::standalone::Standalone;
 use crate::task::QueueReport;
@@ -26,7 +27,7 @@ impl Broker {
 
     fn operate_standalone(&mut self, request: Request, operation: Standalone, out: &mut Output) -> Reply {
         match operation {
-            Standalone::DeclareQueue(declare) => self.declare_queue(request, declare, out),
+            Standalone::DeclareQueue(declare) => self.declare_queue(request, declare, Wording::Whole, out),
             Standalone::DeleteQueue { name, if_unused, if_empty } => {
                 self.usable_queue(request, &name)?;
                 self.delete_queue(request, name, if_unused, if_empty, out)

@@ -51,6 +51,30 @@ fn arguments_of_a_queue_are_compared_by_value() {
     check_again(|_| (), set("x-my-own", Value::I32(1)), "declared 0/0");
 }
 
+/// As RabbitMQ's tutorial 6 declares its queue: not durable, without arguments.
+#[test]
+fn a_worker_that_knows_nothing_of_tasks_takes_a_task_queue_as_it_is() {
+    let of_tasks = |more: &'static [(&str, Value)]| {
+        move |declare: &mut DeclareQueue| {
+            declare.arguments = arguments(&[&[("x-task-queue", Value::Bool(true))], more].concat());
+        }
+    };
+    const SHORT: &[(&str, Value)] = &[("x-max-length", Value::I64(10))];
+    check_again(of_tasks(SHORT), |q| q.durable = false, "declared 0/0");
+    check_again(of_tasks(SHORT), |_| (), "declared 0/0");
+    check_again(of_tasks(SHORT), |q| q.arguments = arguments(SHORT), "declared 0/0");
+    // What it does say is compared, and all of it if it does know.
+    let refused = "refused: queue 'q': x-max-length is none, not 10 (long)";
+    check_again(of_tasks(&[]), |q| q.arguments = arguments(SHORT), refused);
+    check_again(
+        of_tasks(&[]),
+        |q| q.auto_delete = true,
+        "refused: queue 'q': auto_delete is false, not true",
+    );
+    check_again(of_tasks(&[]), |q| q.exclusive = true, "refused: locked q");
+    check_again(of_tasks(SHORT), of_tasks(&[]), "refused: queue 'q': x-max-length is 10 (long), not none");
+}
+
 #[test]
 fn a_passive_declaration_only_asks() {
     let mut world = World::new();

@@ -15,6 +15,9 @@ async fn a_queue_is_made_once_and_described() {
     assert_eq!(world.ask(put("/v1/queues/q").json(r#"{"max_length": 5}"#)).await.status, 200);
     let problem = world.ask(put("/v1/queues/q")).await.expect_problem(409, "queue-exists-otherwise");
     assert_eq!(problem["argument"], "x-max-length");
+    let plain = put("/v1/queues/q").json(r#"{"task_queue": false}"#);
+    let problem = world.ask(plain).await.expect_problem(409, "queue-exists-otherwise");
+    assert_eq!(problem["argument"], "x-task-queue");
     assert_eq!(world.ask(get("/v1/queues/q")).await.json(), document);
     assert_eq!(world.ask(delete("/v1/queues/q")).await.status, 204);
     world.ask(get("/v1/queues/q")).await.expect_problem(404, "queue-not-found");
@@ -29,6 +32,39 @@ async fn names_are_decoded() {
     let long = "q".repeat(256);
     world.ask(put(&format!("/v1/queues/{long}"))).await.expect_problem(422, "invalid-request");
     world.ask(put("/v1/queues/amq.mine")).await.expect_problem(403, "reserved-name");
+    world.ask(put("/v1/queues/%ff")).await.expect_problem(422, "invalid-request");
+    // Only AMQP has queues that the broker names.
+    for ask in [put("/v1/queues/"), get("/v1/queues/"), delete("/v1/queues/"), post("/v1/queues//call")] {
+        world.ask(ask).await.expect_problem(422, "invalid-request");
+    }
+}
+
+#[tokio::test]
+async fn a_misspelt_condition_deletes_nothing() {
+    let world = World::new();
+    world.queue("q").await;
+    assert_eq!(world.ask(post("/v1/queues/q/tasks").json("{}")).await.status, 202);
+    let problem = world.ask(delete("/v1/queues/q?ifempty=true")).await.expect_problem(400, "bad-query");
+    assert!(problem["detail"].as_str().unwrap().contains("if_unused, if_empty"), "{problem}");
+    world.ask(delete("/v1/queues/q?if_empty=1")).await.expect_problem(400, "bad-query");
+    world.ask(delete("/v1/queues/q?if_empty=true")).await.expect_problem(409, "queue-not-empty");
+    world.ask(get("/v1/queues/q?x")).await.expect_problem(400, "bad-query");
+    assert_eq!(world.ask(delete("/v1/queues/q?if_empty=false&if_unused=true")).await.status, 204);
+}
+
+#[tokio::test]
+async fn a_message_with_a_key_becomes_one_task() {
+    let world = World::new();
+    world.queue("q").await;
+    let publish = || {
+        post("/v1/exchanges/amq.default/messages").header("routing-key", "q").header("idempotency-key", "k")
+    };
+    for _ in 0..2 {
+        assert_eq!(world.ask(publish().body("hello")).await.status, 204);
+    }
+    assert_eq!(world.ask(get("/v1/queues/q")).await.json()["ready"], 1);
+    let long = publish().header("idempotency-key", &"k".repeat(256));
+    world.ask(long).await.expect_problem(400, "bad-idempotency-key");
 }
 
 #[tokio::test]
