@@ -39,6 +39,16 @@ pub(crate) fn key(
     user: &ShortString,
     fingerprint: &Fingerprint,
 ) -> Result<Option<IdempotencyKey>, Problem> {
+    let Some(key) = text(headers)? else { return Ok(None) };
+    let fingerprint = fingerprint.clone().finish();
+    Ok(Some(IdempotencyKey { user: user.clone(), key, fingerprint }))
+}
+
+/// The text of the key of a request. None without the header.
+///
+/// # Errors
+/// As [`key`].
+pub(crate) fn text(headers: &HeaderMap) -> Result<Option<ShortString>, Problem> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
@@ -51,8 +61,7 @@ pub(crate) fn key(
     }
     let short = ShortString::try_from(key.as_str())
         .map_err(|_| bad(&format!("the key has {} bytes, at most 255 fit", key.len())))?;
-    let fingerprint = fingerprint.clone().finish();
-    Ok(Some(IdempotencyKey { user: user.clone(), key: short, fingerprint }))
+    Ok(Some(short))
 }
 
 /// The text of a string of structured fields (RFC 9651), or the text itself if it is not quoted.

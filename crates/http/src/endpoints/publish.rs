@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use broker::{Answer as CoreAnswer, Envelope, Publish, Standalone};
-use field_table::ShortString;
+use field_table::{ShortString, Table, Value};
 use hyper::StatusCode;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 use message_properties::Properties;
@@ -11,6 +11,7 @@ use message_properties::Properties;
 use super::call::TASK_NAME;
 use crate::backend::{Right, Target};
 use crate::document;
+use crate::idempotency;
 use crate::problem::{Answer, Problem};
 use crate::request::{Asked, short_header};
 
@@ -28,7 +29,13 @@ pub(super) async fn answer(asked: Asked) -> Answer {
     line.authorise(Right::Write, Target::Exchange(&exchange))?;
     let headers = asked.headers();
     let routing_key = short_header(headers, &ROUTING_KEY)?.unwrap_or_default();
+    // Task queues take a key once; others do not look at it.
+    let key = idempotency::text(headers)?.map(|key| {
+        let value = Value::text(&key.to_string());
+        Table::from_iter([(ShortString::from_static("x-idempotency-key"), value)])
+    });
     let properties = Properties {
+        headers: key,
         content_type: short_header(headers, &CONTENT_TYPE)?,
         content_encoding: short_header(headers, &CONTENT_ENCODING)?,
         kind: short_header(headers, &TASK_NAME)?,
