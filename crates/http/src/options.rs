@@ -5,6 +5,7 @@ use message_properties::Properties;
 use serde::Deserialize;
 
 use crate::duration;
+use crate::json::Object;
 
 /// `options` of a task. Durations are texts such as `30s`.
 #[derive(Debug, Default, Deserialize)]
@@ -21,7 +22,7 @@ pub(crate) struct TaskOptions {
     /// Attempts after which it is given up. Header `x-max-attempts`.
     max_attempts: Option<u32>,
     /// Where else the result goes.
-    reply_to: Option<ReplyTo>,
+    reply_to: Option<Object<ReplyTo>>,
 }
 
 /// `reply_to` of a task.
@@ -31,6 +32,9 @@ struct ReplyTo {
     /// A queue, which gets the result as a message.
     queue: String,
 }
+
+/// What clients of AMQP write for "back to this channel". Over HTTP there is none.
+const DIRECT_REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
 /// Headers that are options of a task, and the option to be used instead; and those that the broker alone writes.
 const RESERVED_HEADERS: [(&str, &str); 9] = [
@@ -72,8 +76,8 @@ impl TaskOptions {
             }
             headers.insert(ShortString::from_static("x-max-attempts"), Value::I64(i64::from(count)));
         }
-        if let Some(ReplyTo { queue }) = &self.reply_to {
-            properties.reply_to = Some(short("options.reply_to.queue", queue)?);
+        if let Some(Object(ReplyTo { queue })) = &self.reply_to {
+            properties.reply_to = Some(reply_queue(queue)?);
         }
         properties.headers = (!headers.is_empty()).then_some(headers);
         Ok(())
@@ -107,6 +111,19 @@ pub(crate) fn without_reserved(mut headers: Table) -> Table {
 /// That it is too long, naming it by `what`.
 pub(crate) fn short(what: &str, text: &str) -> Result<ShortString, String> {
     ShortString::try_from(text).map_err(|_| format!("{what} has {} bytes, at most 255 fit", text.len()))
+}
+
+/// The queue that gets a result.
+fn reply_queue(name: &str) -> Result<ShortString, String> {
+    if name.is_empty() {
+        return Err("options.reply_to.queue is empty; name the queue that gets the result".to_owned());
+    }
+    if name.starts_with(DIRECT_REPLY_TO) {
+        return Err(format!(
+            "options.reply_to.queue is '{name}', which stands for a channel of AMQP; name a queue, or ask for the result by HTTP"
+        ));
+    }
+    short("options.reply_to.queue", name)
 }
 
 fn milliseconds(option: &str, text: &str) -> Result<u64, String> {
@@ -157,6 +174,9 @@ mod tests {
             (json!({"delay": 5}), "5"),
             (json!({"reply_to": {"queue": "q".repeat(256)}}), "options.reply_to.queue"),
             (json!({"reply_to": {"exchange": "x"}}), "exchange"),
+            (json!({"reply_to": {"queue": ""}}), "is empty"),
+            (json!({"reply_to": {"queue": "amq.rabbitmq.reply-to"}}), "a channel of AMQP"),
+            (json!({"reply_to": ["q"]}), "expected an object"),
         ] {
             let reason = written(options).unwrap_err();
             assert!(reason.contains(named), "{reason}");

@@ -103,7 +103,7 @@ pub(crate) fn problem(refusal: Refusal) -> Problem {
         Refusal::TaskEnded { task, state } => conflict(
             "task-ended",
             "The task has ended",
-            format!("task {task} has {} already; nothing was changed", state.name()),
+            format!("task {task} is {} already; nothing was changed", state.name()),
         )
         .with("task", task.to_string())
         .with("state", state.name()),

@@ -11,7 +11,7 @@ use hyper::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use crate::activity::Activity;
-use crate::json;
+use crate::json::{self, Object};
 use crate::line::Line;
 use crate::prefer::Prefer;
 use crate::problem::Problem;
@@ -59,6 +59,18 @@ impl Asked {
         })
     }
 
+    /// The name of a queue in the path.
+    ///
+    /// # Errors
+    /// 422 when it is too long for a name, or empty: only AMQP has queues that the broker names.
+    pub(crate) fn queue(&self) -> Result<ShortString, Problem> {
+        let name = self.name()?;
+        if name.is_empty() {
+            return Err(json::invalid("the name of the queue in the path is empty; write /v1/queues/{name}"));
+        }
+        Ok(name)
+    }
+
     /// The id in the path.
     ///
     /// # Errors
@@ -83,6 +95,21 @@ impl Asked {
         self.headers().get(CONTENT_TYPE).is_none_or(|kind| kind.to_str().is_ok_and(is_json))
     }
 
+    /// Checks that the query has no other parameters than these: a misspelt condition is no condition.
+    ///
+    /// # Errors
+    /// 400 `bad-query`.
+    pub(crate) fn check_query(&self, known: &[&str]) -> Result<(), Problem> {
+        let query = self.head.uri.query().unwrap_or_default();
+        let keys = query.split('&').map(|part| part.split_once('=').map_or(part, |(key, _)| key));
+        let Some(unknown) = keys.into_iter().find(|key| !key.is_empty() && !known.contains(key)) else {
+            return Ok(());
+        };
+        let possible =
+            if known.is_empty() { "no parameter".to_owned() } else { format!("only {}", known.join(", ")) };
+        Err(bad_query(format!("'{unknown}' is not known here; this path takes {possible}")))
+    }
+
     /// A parameter of the query that is true or false; false when it is missing.
     ///
     /// # Errors
@@ -96,11 +123,7 @@ impl Asked {
         match value {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(other) => Err(Problem::bad_request(
-                "bad-query",
-                "The query can't be read",
-                format!("{name}={other} is neither true nor false"),
-            )),
+            Some(other) => Err(bad_query(format!("{name}={other} is neither true nor false"))),
         }
     }
 
@@ -127,12 +150,17 @@ impl Asked {
     }
 }
 
-/// Reads JSON; no bytes count as `{}`.
+/// Reads a JSON object; no bytes count as `{}`.
 ///
 /// # Errors
 /// As [`json::parse`].
 pub(crate) fn parse_or_empty<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Problem> {
-    json::parse(if bytes.is_empty() { b"{}" } else { bytes })
+    let Object(document) = json::parse(if bytes.is_empty() { b"{}" } else { bytes })?;
+    Ok(document)
+}
+
+fn bad_query(detail: String) -> Problem {
+    Problem::bad_request("bad-query", "The query can't be read", detail)
 }
 
 /// 415, naming what came.
@@ -169,7 +197,7 @@ pub(crate) fn short_header(headers: &HeaderMap, name: &HeaderName) -> Result<Opt
 }
 
 /// A media type without its parameters, in lower case.
-fn essence(media_type: &str) -> String {
+pub(crate) fn essence(media_type: &str) -> String {
     media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 

@@ -44,6 +44,17 @@ pub(crate) enum Endpoint {
     DeleteQueue,
 }
 
+impl Endpoint {
+    /// The parameters that its query may have.
+    pub(crate) fn parameters(self) -> &'static [&'static str] {
+        match self {
+            Self::Call => &["require_worker"],
+            Self::DeleteQueue => &["if_unused", "if_empty"],
+            _ => &[],
+        }
+    }
+}
+
 /// A path and what can be done with it.
 pub(crate) struct Route {
     /// The path, with variable parts in braces.

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::header_table;
 use crate::idempotency::Fingerprint;
+use crate::json::Object;
 use crate::options::{TaskOptions, check_headers, short};
 
 /// A task to be added to the queue that the path names.
@@ -18,7 +19,7 @@ pub(crate) struct TaskDocument {
     name: Option<String>,
     payload: Option<Box<RawValue>>,
     #[serde(default)]
-    options: TaskOptions,
+    options: Object<TaskOptions>,
     headers: Option<Map<String, serde_json::Value>>,
 }
 
@@ -30,7 +31,7 @@ pub(crate) struct PublishDocument {
     name: Option<String>,
     payload: Option<Box<RawValue>>,
     #[serde(default)]
-    options: TaskOptions,
+    options: Object<TaskOptions>,
     headers: Option<Map<String, serde_json::Value>>,
 }
 
@@ -49,7 +50,7 @@ impl TaskDocument {
     /// # Errors
     /// What is wrong, for people.
     pub(crate) fn into_draft(self) -> Result<Draft, String> {
-        Draft::of_json(self.name, self.payload, &self.options, self.headers)
+        Draft::of_json(self.name, self.payload, &self.options.0, self.headers)
     }
 }
 
@@ -60,7 +61,7 @@ impl PublishDocument {
     /// What is wrong, for people.
     pub(crate) fn into_envelope(self) -> Result<(ShortString, Envelope), String> {
         let queue = short("queue", &self.queue)?;
-        let draft = Draft::of_json(self.name, self.payload, &self.options, self.headers)?;
+        let draft = Draft::of_json(self.name, self.payload, &self.options.0, self.headers)?;
         let envelope = draft.into_envelope(&queue, &Table::new());
         Ok((queue, envelope))
     }

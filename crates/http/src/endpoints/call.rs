@@ -55,7 +55,7 @@ pub(super) async fn answer(asked: Asked) -> Answer {
 }
 
 async fn prepare(asked: Asked) -> Result<Prepared, Problem> {
-    let (queue, prefer) = (asked.name()?, asked.prefer()?);
+    let (queue, prefer) = (asked.queue()?, asked.prefer()?);
     let limits = asked.service.limits();
     let events = asked.wants_events().then_some(limits.event_keep_alive);
     let wait = match prefer {

@@ -26,6 +26,7 @@ use crate::router::Endpoint;
 /// Answers a request of a user who is logged in. Each is boxed, so that a request takes the room that it needs and not
 /// that of the largest.
 pub(crate) async fn answer(endpoint: Endpoint, asked: Asked) -> Answer {
+    asked.check_query(endpoint.parameters())?;
     match endpoint {
         Endpoint::AddTasks => Box::pin(tasks::answer(asked)).await,
         Endpoint::Call => Box::pin(call::answer(asked)).await,

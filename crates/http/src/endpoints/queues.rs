@@ -40,8 +40,13 @@ struct QueueStatus {
 
 /// 201 when the queue is new, 200 when it was there like that, 409 when it is there otherwise.
 pub(super) async fn put(asked: Asked) -> Answer {
-    let (line, name) = (Arc::clone(&asked.line), asked.name()?);
+    let (line, name) = (Arc::clone(&asked.line), asked.queue()?);
     line.authorise(Right::Configure, Target::Queue(&name))?;
+    if std::str::from_utf8(name.as_bytes()).is_err() {
+        return Err(invalid(
+            "the name in the path is no UTF-8; people and JSON could not tell it from others",
+        ));
+    }
     let arguments = arguments(asked.receive_json().await?)?;
     let was_there = match describe(&line, &name).await {
         Ok(_) => true,
@@ -64,14 +69,14 @@ pub(super) async fn put(asked: Asked) -> Answer {
 
 /// 200 with the queue's numbers.
 pub(super) async fn show(asked: Asked) -> Answer {
-    let name = asked.name()?;
+    let name = asked.queue()?;
     asked.line.authorise(Right::Read, Target::Queue(&name))?;
     Ok(document::json(StatusCode::OK, &QueueStatus::from(describe(&asked.line, &name).await?)))
 }
 
 /// 204 when the queue is gone, with all that was in it.
 pub(super) async fn delete(asked: Asked) -> Answer {
-    let name = asked.name()?;
+    let name = asked.queue()?;
     asked.line.authorise(Right::Configure, Target::Queue(&name))?;
     let (if_unused, if_empty) = (asked.flag("if_unused")?, asked.flag("if_empty")?);
     match asked.line.answer(Standalone::DeleteQueue { name, if_unused, if_empty }).await? {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use broker::{Answer as CoreAnswer, Effect, Envelope, Grant, Lease, LeaseId, Standalone};
 use field_table::ShortString;
 use hyper::StatusCode;
-use message_properties::PropertiesView;
+use message_properties::{PropertiesView, Property};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -75,7 +75,7 @@ pub(super) async fn answer(asked: Asked) -> Answer {
 }
 
 async fn prepare(asked: Asked, prefer: &Prefer) -> Result<(Arc<Line>, Lease), Problem> {
-    let (line, queue) = (Arc::clone(&asked.line), asked.name()?);
+    let (line, queue) = (Arc::clone(&asked.line), asked.queue()?);
     line.authorise(Right::Read, Target::Queue(&queue))?;
     let document: LeasesDocument = asked.receive_json().await?;
     let max = document.max.unwrap_or(1);
@@ -161,6 +161,8 @@ struct LeasedTask<'a> {
     payload_base64: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     content_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_encoding: Option<String>,
     attempt: u32,
     crashes: u32,
     epoch: u64,
@@ -173,7 +175,9 @@ impl<'a> LeaseDocument<'a> {
     fn new(grant: &Grant, message: &'a Envelope) -> Self {
         let task = &grant.task;
         let payload = json_body(message);
-        let headers = PropertiesView::from_checked(message.properties()).decode_headers().unwrap_or_default();
+        let properties = PropertiesView::from_checked(message.properties());
+        let headers = properties.decode_headers().unwrap_or_default();
+        let content_encoding = properties.value(Property::ContentEncoding);
         Self {
             lease: grant.lease.to_string(),
             expires_at: rfc3339(grant.expires_at),
@@ -183,6 +187,7 @@ impl<'a> LeaseDocument<'a> {
                 queue: task.queue.to_string(),
                 payload_base64: payload.is_none().then(|| BASE64.encode(message.body())),
                 content_type: content_type(message),
+                content_encoding: content_encoding.map(|value| String::from_utf8_lossy(value).into_owned()),
                 payload,
                 // Counts from 1, this one included.
                 attempt: task.attempts + task.crashes + 1,

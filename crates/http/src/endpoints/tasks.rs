@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 
 use crate::document;
-use crate::json;
+use crate::json::{self, Object};
 use crate::prefer::{PREFERENCE_APPLIED, Prefer};
 use crate::problem::{Answer, Problem};
 use crate::request::{Asked, unsupported};
@@ -61,7 +61,7 @@ async fn prepare(asked: Asked) -> Result<Prepared, Problem> {
     if !asked.has_json() {
         return Err(unsupported(asked.headers()));
     }
-    let (queue, prefer) = (asked.name()?, asked.prefer()?);
+    let (queue, prefer) = (asked.queue()?, asked.prefer()?);
     let events = asked.wants_events().then(|| asked.service.limits().event_keep_alive);
     let (line, headers) = (asked.line.clone(), asked.headers().clone());
     let body = asked.receive().await?;
@@ -74,7 +74,7 @@ async fn prepare(asked: Asked) -> Result<Prepared, Problem> {
 }
 
 fn several(body: &[u8]) -> Result<Vec<Draft>, Problem> {
-    let documents: Vec<TaskDocument> = json::parse(body)?;
+    let documents: Vec<Object<TaskDocument>> = json::parse(body)?;
     match documents.len() {
         0 => return Err(json::invalid("the list is empty; send at least one task")),
         count if count > TASKS_MAX => {
@@ -88,7 +88,7 @@ fn several(body: &[u8]) -> Result<Vec<Draft>, Problem> {
     numbered.map(|(index, document)| draft(document, &format!("[{index}]: "))).collect()
 }
 
-fn draft(document: TaskDocument, place: &str) -> Result<Draft, Problem> {
+fn draft(Object(document): Object<TaskDocument>, place: &str) -> Result<Draft, Problem> {
     document.into_draft().map_err(|reason| json::invalid(&format!("{place}{reason}")))
 }
 

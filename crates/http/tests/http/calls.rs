@@ -81,6 +81,35 @@ async fn a_raw_result_may_have_a_status() {
 }
 
 #[tokio::test]
+async fn a_problem_is_a_raw_result_and_not_a_document_of_ours() {
+    let world = World::new();
+    world.queue("q").await;
+    let problem = r#"{"type":"/bad-size","title":"Bad size"}"#;
+    let (told, ()) = tokio::join!(world.ask(post("/v1/queues/q/call")), async {
+        let path = format!("/v1/leases/{}/complete", world.lease("q").await["lease"].as_str().unwrap());
+        let complete = |status| {
+            let ask = post(&path).header("content-type", "application/problem+json");
+            ask.header("task-status", status).body(problem)
+        };
+        let wrong = world.ask(complete("99")).await.expect_problem(422, "invalid-request");
+        assert!(wrong["detail"].as_str().unwrap().contains("Task-Status is 99"), "{wrong}");
+        assert_eq!(world.ask(complete("409")).await.status, 200);
+    });
+    assert_eq!((told.status, told.text()), (409, problem));
+    assert_eq!(told.header("content-type"), "application/problem+json");
+}
+
+#[tokio::test]
+async fn a_worker_hears_how_a_payload_is_packed() {
+    let world = World::new();
+    world.queue("q").await;
+    let call = post("/v1/queues/q/call").header("prefer", "respond-async").header("content-encoding", "gzip");
+    assert_eq!(world.ask(call.header("content-type", "application/json").body("packed")).await.status, 202);
+    let task = world.lease("q").await["task"].clone();
+    assert_eq!((&task["content_encoding"], &task["payload_base64"]), (&"gzip".into(), &"cGFja2Vk".into()));
+}
+
+#[tokio::test]
 async fn a_late_caller_gets_the_place_and_the_task_goes_on() {
     let world = World::new();
     world.queue("q").await;
