@@ -30,6 +30,9 @@ const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long a client may take to say something that comes while the server stops: its end waits for it.
 const LATE_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long a client may still send after its last answer.
+const LINGER: Duration = Duration::from_secs(2);
+
 /// Serves one connection to its end: HTTP/1.1, or HTTP/2 for a client that begins with its preface.
 ///
 /// ```text
@@ -182,13 +185,10 @@ where
     // A request has to come first, so that the head of a slow one does not escape its time by resting.
     let still = client.activity().still(client.activity().begun() + 1, limits.rest_after);
     let (mut still, mut is_told, mut is_resting) = (pin!(still), is_late, false);
-    loop {
+    let done = loop {
         tokio::select! {
             biased;
-            done = poll_fn(|context| connection.poll_without_shutdown(context)) => {
-                done?;
-                break;
-            }
+            done = poll_fn(|context| connection.poll_without_shutdown(context)) => break done,
             () = &mut *ended, if !is_told => {
                 (is_told, is_resting) = (true, false);
                 client.stop();
@@ -204,13 +204,25 @@ where
                 Pin::new(&mut connection).graceful_shutdown();
             }
         }
-    }
+    };
     let (unread, mut stream) = taken_apart(connection);
-    if is_resting {
+    if is_resting && done.is_ok() {
         return Ok(Left::Resting(unread, stream));
     }
     stream.shutdown().await?;
+    if !is_told {
+        Box::pin(linger(&mut stream)).await;
+    }
+    done?;
     Ok(Left::Ended)
+}
+
+/// Waits a moment for the client to end the connection, too, and reads what it still sends: a socket that is closed with
+/// unread bytes is reset, and a reset takes the last answer with it (RFC 9112, 9.6).
+async fn linger<S: AsyncRead + Unpin>(stream: &mut S) {
+    let mut buffer = [0; 4096];
+    let reading = async { while stream.read(&mut buffer).await.is_ok_and(|length| length > 0) {} };
+    let _ = tokio::time::timeout(LINGER, reading).await;
 }
 
 /// The stream of a connection that has written all it had, with what was read and not understood yet.

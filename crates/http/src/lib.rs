@@ -47,6 +47,7 @@ mod switchboard;
 mod task_document;
 mod ticket;
 mod time_text;
+mod upload;
 mod wire;
 mod worker_answer;
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use field_table::ShortString;
 use hyper::StatusCode;
-use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -17,6 +16,7 @@ use crate::prefer::Prefer;
 use crate::problem::Problem;
 use crate::request_body::{self, RequestBody};
 use crate::service::Service;
+use crate::upload::Upload;
 
 /// A request of a user who is logged in.
 pub(crate) struct Asked {
@@ -29,7 +29,7 @@ pub(crate) struct Asked {
     /// Method, path and headers.
     pub(crate) head: Parts,
     /// The body, of which nothing was read yet.
-    pub(crate) body: Incoming,
+    pub(crate) body: Upload,
     /// Is told when the body was received.
     pub(crate) activity: Arc<Activity>,
 }

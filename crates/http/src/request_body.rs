@@ -1,13 +1,12 @@
 //! The body of a request, received within its bounds.
 
 use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
 use hyper::StatusCode;
-use hyper::body::{Body, Incoming};
 
 use crate::body_budget::Room;
 use crate::problem::Problem;
 use crate::service::Service;
+use crate::upload::Upload;
 
 /// A whole body and the room that it takes.
 #[derive(Debug)]
@@ -23,27 +22,25 @@ pub(crate) struct RequestBody {
 ///
 /// # Errors
 /// 413 beyond the limit, 408 when the client falls silent, 400 when it breaks off, 503 when there is no room.
-pub(crate) async fn receive(service: &Service, mut body: Incoming) -> Result<RequestBody, Problem> {
+pub(crate) async fn receive(service: &Service, mut body: Upload) -> Result<RequestBody, Problem> {
     let limits = service.limits();
     let bytes_max = limits.body_bytes_max;
-    let announced = body.size_hint();
-    if announced.lower() > bytes_max as u64 {
+    if body.bytes_min() > bytes_max as u64 {
         return Err(too_large(bytes_max));
     }
     let (mut room, mut first, mut rest) = (Room::default(), Bytes::new(), BytesMut::new());
     loop {
-        let Ok(frame) = tokio::time::timeout(limits.body_timeout, body.frame()).await else {
+        let Ok(data) = tokio::time::timeout(limits.body_timeout, body.next()).await else {
             return Err(silent(limits.body_timeout.as_secs()));
         };
-        let Some(frame) = frame else { break };
-        let frame = frame.map_err(|error| {
+        let Some(data) = data else { break };
+        let data = data.map_err(|error| {
             Problem::bad_request(
                 "broken-body",
                 "The body breaks off",
                 format!("it can't be received: {error}"),
             )
         })?;
-        let Ok(data) = frame.into_data() else { continue };
         if first.len() + rest.len() + data.len() > bytes_max {
             return Err(too_large(bytes_max));
         }

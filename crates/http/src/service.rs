@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request, Response, StatusCode};
 
@@ -16,6 +16,7 @@ use crate::limits::Limits;
 use crate::problem::{Answer, Problem};
 use crate::request::Asked;
 use crate::router::{Endpoint, Found, ROUTES, find};
+use crate::upload::Upload;
 use crate::{line, origin};
 
 /// The HTTP side of a server: one for all its connections.
@@ -78,7 +79,8 @@ pub(crate) async fn respond(
 }
 
 async fn route(client: Arc<Client>, request: Request<Incoming>) -> Answer {
-    let (head, body) = request.into_parts();
+    let (head, incoming) = request.into_parts();
+    let body = Upload::new(incoming, head.version);
     let (endpoint, variables) = match find(&head.method, head.uri.path()) {
         Found::Endpoint(endpoint, variables) => (endpoint, variables),
         Found::OtherMethods(allowed) => {
@@ -99,7 +101,7 @@ async fn route(client: Arc<Client>, request: Request<Incoming>) -> Answer {
         return Err(line::unavailable(&condition));
     }
     let (line, activity) = (client.line(&head.headers)?, Arc::clone(client.activity()));
-    if body.is_end_stream() {
+    if body.is_complete() {
         activity.received();
     }
     // What waits needs the line alone.

@@ -110,6 +110,30 @@ async fn http2_is_served_without_an_upgrade() {
 }
 
 #[tokio::test]
+async fn an_early_answer_of_http2_resets_nothing_while_the_body_comes() {
+    let world = World::new();
+    let mut stream = world.connect();
+    // No settings, then POST /v1/queues/q/call by nobody (RFC 7541: from the static table, or as it is), its body to come.
+    let fields = [&b"\x83\x86\x04\x11/v1/queues/q/call"[..], b"\x01\x01t"].concat();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    stream.write_all(&[0, 0, fields.len() as u8, 1, 4, 0, 0, 0, 1]).await.unwrap();
+    stream.write_all(&fields).await.unwrap();
+    let mut frames = Vec::new();
+    let answering = async {
+        loop {
+            let mut head = [0; 9];
+            stream.read_exact(&mut head).await.unwrap();
+            let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+            stream.read_exact(&mut payload).await.unwrap();
+            frames.extend((head[8] == 1).then_some((head[3], head[4])));
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_millis(300), answering).await;
+    // The answer's head and its body with the end of the stream; RST_STREAM would be 3.
+    assert_eq!(frames, [(1, 4), (0, 1)]);
+}
+
+#[tokio::test]
 async fn a_head_that_never_ends_is_cut_off_in_its_time() {
     let limits = http_api::Limits {
         head_timeout: Duration::from_millis(300),

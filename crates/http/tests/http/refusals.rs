@@ -87,6 +87,11 @@ async fn bodies_have_to_be_of_their_kind() {
     assert!(problem["detail"].as_str().unwrap().contains("nam"), "{problem}");
     let problem = world.ask(tasks().json(r#"[{},{"options":{"delay":5}}]"#)).await;
     assert_eq!(problem.expect_problem(422, "invalid-request")["member"], "[1].options.delay");
+    for list in [r#"[["n"]]"#, r#"{"options":["5s"]}"#, r#"{"options":{"reply_to":["q"]}}"#] {
+        let problem = world.ask(tasks().json(list)).await.expect_problem(422, "invalid-request");
+        assert!(problem["detail"].as_str().unwrap().contains("expected an object"), "{problem}");
+    }
+    world.ask(post("/v1/queues/q/leases").json("[1]")).await.expect_problem(422, "invalid-request");
     let deep = format!(r#"{{"payload":{}{}}}"#, "[".repeat(200), "]".repeat(200));
     assert_eq!(world.ask(tasks().json(deep)).await.expect_problem(422, "invalid-request")["limit"], 128);
     let reserved = world.ask(tasks().json(r#"{"headers":{"x-delay":1}}"#)).await;
@@ -108,6 +113,22 @@ async fn bodies_are_bounded() {
     assert_eq!(told.status, 202);
     let told = world.ask(post("/v1/queues/q/call").body(vec![0; 1001])).await;
     assert_eq!(told.expect_problem(413, "body-too-large")["limit"], 1000);
+}
+
+#[tokio::test]
+async fn an_answer_comes_through_though_the_body_is_not_wanted() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let world = World::with(http_api::Limits { body_bytes_max: 1000, ..Default::default() });
+    world.queue("q").await;
+    let bytes = vec![0; 1024 * 1024];
+    // A client of HTTP/1.1 that reads when it has written all.
+    let mut stream = world.connect();
+    let head = "POST /v1/queues/q/call HTTP/1.1\r\nHost: t\r\nContent-Length: 1048576\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&bytes).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 401 "), "{}", String::from_utf8_lossy(&answer));
 }
 
 #[tokio::test]
