@@ -41,6 +41,7 @@ pub use effect::{Addressed, Answer, Effect, Recipient, ReplyHead, StoredMessage}
 pub use envelope::{BrokenEnvelope, Envelope};
 pub use identity::{ConnectionId, QueueNumber, RequestTag, SessionId, Timestamp};
 pub use number_map::NumberMap;
+pub use operations::CRASHES_MAX;
 pub use output::{OpenEntry, Output, Volatile};
 pub use place::{Home, Lsn, Place};
 pub use record::{

@@ -63,6 +63,10 @@ fn failed(view: &TaskView, result: Option<&Envelope>) -> Answer {
     if let Some(result) = result.filter(|result| is_problem(result)) {
         return Ok(verbatim(status, result));
     }
+    if result.is_none() && view.crashes >= broker::CRASHES_MAX {
+        let detail = format!("{} workers were lost while they had the task; it was given up", view.crashes);
+        return Err(ended(view, status, "crash-loop", "Workers crash", &detail));
+    }
     let detail = result.and_then(detail).unwrap_or_else(|| "the worker gave no reason".to_owned());
     Err(ended(view, status, "task-failed", "The task failed", &detail))
 }

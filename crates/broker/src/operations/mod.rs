@@ -14,3 +14,5 @@ mod settle;
 mod standalone;
 pub(crate) mod task;
 mod transaction;
+
+pub use task::CRASHES_MAX;

@@ -18,4 +18,5 @@ mod watch;
 pub(crate) use accept::Origin;
 pub(crate) use deliver::Handover;
 pub(crate) use end::Ending;
+pub use return_to_queue::CRASHES_MAX;
 pub(crate) use settle_delivery::Back;

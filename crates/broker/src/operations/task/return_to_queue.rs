@@ -8,7 +8,7 @@ use crate::task::{Phase, Retry, SettledBy, TaskId, TaskReturned, back_off};
 use crate::{Envelope, Timestamp};
 
 /// Workers that may be lost with a task before it is taken for the reason.
-const CRASHES_MAX: u32 = 3;
+pub const CRASHES_MAX: u32 = 3;
 
 /// A failed attempt, and what its worker wants to follow.
 #[derive(Debug)]

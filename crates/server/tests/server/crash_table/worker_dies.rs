@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::api::{Api, complete};
+use super::api::{Api, check_problem, complete};
 use super::kills::kill;
 use super::worker::{next_job, work};
 use crate::support::Fresh;
@@ -60,6 +60,7 @@ fn a_task_that_kills_three_workers_is_given_up() {
     let mut api = Api::open(&fresh);
     let status = api.status(&task);
     assert_eq!((status["state"].as_str(), status["crashes"].as_u64()), (Some("failed"), Some(3)));
+    check_problem(&api.result(&task), 500, "crash-loop");
     assert_eq!(api.lease_now("jobs", 1).len(), 0);
 }
 
