@@ -13,15 +13,14 @@ use crate::routing::Routed;
 use crate::session::{Mode, session_mut};
 use crate::task::{LeaseId, TaskOptions};
 use crate::{Lsn, Place, QueueNumber, Refusal, Resource, SessionId, Timestamp};
-use field_table::ShortString;
 
 /// What became of a publish.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Accepted {
     /// The position after which it is safe.
     pub(crate) safe_after: Lsn,
-    /// A queue did not take it, because it is full.
-    pub(crate) rejected: bool,
+    /// Why the first of the queues that did not take it is full. Boxed: it is rare and large, and publishes are neither.
+    pub(crate) refusal: Option<Box<Refusal>>,
 }
 
 impl Broker {
@@ -42,9 +41,9 @@ impl Broker {
             }
             Mode::Plain => None,
         };
-        let Accepted { safe_after, rejected } = self.accept(request.now, request.session, &publish, out)?;
+        let Accepted { safe_after, refusal } = self.accept(request.now, request.session, &publish, out)?;
         let Some(sequence) = sequence else { return Ok(None) };
-        let effect = if rejected {
+        let effect = if refusal.is_some() {
             Effect::Rejected { sequence }
         } else {
             self.counters.confirmed += 1;
@@ -67,7 +66,7 @@ impl Broker {
             let key = publish.envelope.routing_key();
             if is_reply_address(key) {
                 self.reply(publish, Lsn::NONE, out);
-                return Ok(Accepted { safe_after: Lsn::NONE, rejected: false });
+                return Ok(Accepted { safe_after: Lsn::NONE, refusal: None });
             }
             if let Some(lease) = LeaseId::of_reply_address(key) {
                 return Ok(self.answer_task(now, from, lease, publish, out));
@@ -78,14 +77,14 @@ impl Broker {
         self.route(publish, &mut routed);
         let accepted = if routed.is_empty() {
             self.unroutable(from, publish, out);
-            Ok(Accepted { safe_after: Lsn::NONE, rejected: false })
+            Ok(Accepted { safe_after: Lsn::NONE, refusal: None })
         } else {
             self.counters.routed += 1;
             if self.has_task_queue(&routed) {
                 self.accept_tasks(now, from, publish, &mut routed, out)
             } else {
                 let place = self.store_message(now, publish, &routed, out);
-                Ok(Accepted { safe_after: place.durable_at(), rejected: false })
+                Ok(Accepted { safe_after: place.durable_at(), refusal: None })
             }
         };
         self.scratch.routed = routed;
@@ -95,19 +94,6 @@ impl Broker {
     /// Whether messages become tasks in one of these queues.
     fn has_task_queue(&self, queues: &[QueueNumber]) -> bool {
         self.tasks.queues > 0 && queues.iter().any(|number| self.queues[number].tasks.is_some())
-    }
-
-    /// Why a publish was not taken everywhere: the first of its queues that is full.
-    pub(crate) fn full_queue(&mut self, publish: &Publish) -> Refusal {
-        let mut routed = Vec::new();
-        self.route(publish, &mut routed);
-        let full = routed.iter().find_map(|number| self.room_for_task(*number)?.err());
-        full.unwrap_or(Refusal::QueueFull {
-            queue: ShortString::default(),
-            backlog: 0,
-            limit: 0,
-            retry_after_ms: None,
-        })
     }
 
     /// Whether an exchange of this name takes publishes.

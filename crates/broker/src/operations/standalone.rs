@@ -67,8 +67,8 @@ impl Broker {
         let quiet = Publish { mandatory: false, ..publish.clone() };
         let accepted = self.accept(request.now, request.session, &quiet, out)?;
         let name = |bytes: &[u8]| bytes.try_into().unwrap_or_default();
-        if accepted.rejected {
-            return Err(self.full_queue(publish));
+        if let Some(refusal) = accepted.refusal {
+            return Err(*refusal);
         }
         let queues = self.counters.routed - before;
         if publish.mandatory && queues == 0 && accepted.safe_after == Lsn::NONE {

@@ -440,6 +440,9 @@ fn a_full_queue_refuses_and_nacks() {
     world.on(5).transaction().publish("jobs", "one").publish("small", "two").commit();
     world.on(5).hears(&["TransactionSelected", "refused: full 1/1"]);
     assert_eq!(world.broker.totals().messages_ready, 2, "nothing of the transaction was done");
+    let envelope = envelope("small", &Properties::default(), "alone");
+    let publish = broker::Publish { envelope, mandatory: true, persistent: true, headers: None };
+    assert_eq!(world.ask(6, Standalone::Publish(publish)), ["refused: full 1/1"]);
 }
 
 #[test]

@@ -35,21 +35,22 @@ impl Broker {
         out: &mut Output,
     ) -> Result<Accepted, Refusal> {
         let options = TaskOptions::read(publish.envelope.properties())?;
-        let mut rejected = false;
+        let mut refusal = None;
         routed.retain(|number| {
             let Some(room) = self.room_for_task(*number) else { return true };
             if self.repeats_key(now, from, *number, &options, out) {
                 return false;
             }
-            rejected |= room.is_err();
-            self.counters.tasks_refused_full += u64::from(room.is_err());
-            room.is_ok()
+            let Err(full) = room else { return true };
+            self.counters.tasks_refused_full += 1;
+            refusal.get_or_insert_with(|| Box::new(full));
+            false
         });
         if !routed.is_empty() {
             self.store(now, from, publish, routed, &options, out);
         }
         // Also what was there before has to be safe when it is confirmed again.
-        Ok(Accepted { safe_after: out.position(), rejected })
+        Ok(Accepted { safe_after: out.position(), refusal })
     }
 
     /// Makes a task of the message that has just entered a task queue.

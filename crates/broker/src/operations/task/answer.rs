@@ -23,7 +23,7 @@ impl Broker {
         let Some(id) = self.task_held_by(lease) else {
             self.counters.task_settlements_late += 1;
             self.unroutable(from, publish, out);
-            return Accepted { safe_after: Lsn::NONE, rejected: false };
+            return Accepted { safe_after: Lsn::NONE, refusal: None };
         };
         self.counters.routed += 1;
         let ReplyOutcome { is_error, retry, status } = ReplyOutcome::read(publish.envelope.properties());
@@ -34,7 +34,7 @@ impl Broker {
             let attempt = FailedAttempt { retry, status, error: Some(result), settled: None };
             self.fail_attempt(now, id, attempt, out);
         }
-        Accepted { safe_after: out.position(), rejected: false }
+        Accepted { safe_after: out.position(), refusal: None }
     }
 
     /// The task that is held by this lease, and by no other since.

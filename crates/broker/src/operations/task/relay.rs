@@ -39,6 +39,6 @@ impl Broker {
             None => self.queue_names.contains_key(address),
         };
         let accepted = self.accept(now, NOBODY, publish, out);
-        is_reached && accepted.is_ok_and(|accepted| !accepted.rejected)
+        is_reached && accepted.is_ok_and(|accepted| accepted.refusal.is_none())
     }
 }
