@@ -155,17 +155,30 @@ impl Caller {
         std::future::pending().await
     }
 
-    async fn run_http1(&self, places: Arc<Semaphore>, mut told_to_call: watch::Receiver<bool>) {
+    /// Opens a connection when there is a place for that, and waits until all shall call. None when there is nothing to call
+    /// by, or nobody left to say so.
+    async fn ready<C>(
+        &self,
+        places: &Semaphore,
+        mut told_to_call: watch::Receiver<bool>,
+        open: impl Future<Output = Result<C, String>>,
+    ) -> Option<C> {
         let place = places.acquire().await;
-        let mut connection = match self.open_http1().await {
+        let connection = match open.await {
             Ok(connection) => connection,
-            Err(why) => return self.board.not_opened(format!("connection {}: {why}", self.number)),
+            Err(why) => {
+                self.board.not_opened(format!("connection {}: {why}", self.number));
+                return None;
+            }
         };
         drop(place);
         self.board.opened();
-        if told_to_call.wait_for(|told| *told).await.is_err() {
-            return;
-        }
+        told_to_call.wait_for(|told| *told).await.ok()?;
+        Some(connection)
+    }
+
+    async fn run_http1(&self, places: Arc<Semaphore>, told_to_call: watch::Receiver<bool>) {
+        let Some(mut connection) = self.ready(&places, told_to_call, self.open_http1()).await else { return };
         let (question, request) = self.call(0);
         let outcome = match connection.send(&self.assignment.door, &request).await {
             Ok(()) => {
@@ -187,17 +200,8 @@ impl Caller {
         Ok(connection)
     }
 
-    async fn run_http2(&self, places: Arc<Semaphore>, mut told_to_call: watch::Receiver<bool>) {
-        let place = places.acquire().await;
-        let mut connection = match self.open_http2().await {
-            Ok(connection) => connection,
-            Err(why) => return self.board.not_opened(format!("connection {}: {why}", self.number)),
-        };
-        drop(place);
-        self.board.opened();
-        if told_to_call.wait_for(|told| *told).await.is_err() {
-            return;
-        }
+    async fn run_http2(&self, places: Arc<Semaphore>, told_to_call: watch::Receiver<bool>) {
+        let Some(mut connection) = self.ready(&places, told_to_call, self.open_http2()).await else { return };
         let mut waiting = JoinSet::new();
         for stream in 0..self.assignment.streams {
             let (question, request) = self.call(stream);
