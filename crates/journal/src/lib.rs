@@ -26,7 +26,7 @@ pub use contract::{
     Claim, Description, Entry, Help, InFlight, Journal, ReadDone, Reader, SegmentInfo, State, Wake, Writer,
 };
 pub use error::{BodyError, ClaimError, DestroyError, LostReason, ReadError};
-pub use file::{FileJournal, FileOptions};
+pub use file::{FileJournal, FileOptions, Pending, Step};
 pub use log_name::{LogName, LogNameError};
 pub use memory::MemoryJournal;
 pub use position::{Cursor, CursorError, Epoch, Lsn};

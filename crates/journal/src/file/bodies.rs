@@ -7,6 +7,7 @@ use std::thread;
 
 use bytes::Bytes;
 
+use super::Drive;
 use super::folder::{Failure, Folder, NamedFile};
 use super::format::BLOCK_BYTES;
 use super::segments::{Location, Sample, Samples};
@@ -25,6 +26,8 @@ pub(super) struct Bodies {
     folder: Folder,
     log_id: u64,
     session: Arc<Session>,
+    /// Threads at most; none when the owner of the journal does the steps.
+    threads_max: usize,
     state: Mutex<BodiesState>,
     arrived: Condvar,
     done: Mutex<Vec<ReadDone>>,
@@ -47,11 +50,12 @@ struct Question {
 }
 
 impl Bodies {
-    pub(super) fn new(folder: Folder, log_id: u64, session: Arc<Session>) -> Bodies {
+    pub(super) fn new(folder: Folder, log_id: u64, session: Arc<Session>, drive: Drive) -> Bodies {
         Bodies {
             folder,
             log_id,
             session,
+            threads_max: if drive == Drive::Threads { THREADS_MAX } else { 0 },
             state: Mutex::default(),
             arrived: Condvar::new(),
             done: Mutex::default(),
@@ -62,7 +66,7 @@ impl Bodies {
     pub(super) fn ask(self: &Arc<Bodies>, ticket: u64, lsn: Lsn, range: Range<u64>) {
         let mut state = lock(&self.state);
         state.questions.push_back(Question { ticket, lsn, range });
-        if state.idle < state.questions.len() && state.threads < THREADS_MAX && self.start_thread() {
+        if state.idle < state.questions.len() && state.threads < self.threads_max && self.start_thread() {
             state.threads += 1;
         }
         self.arrived.notify_one();
@@ -91,12 +95,31 @@ impl Bodies {
         started.is_ok()
     }
 
+    /// Answers one of the questions that wait, the nth of them, modulo their number. False if there are none.
+    pub(super) fn step(&self, nth: usize) -> bool {
+        let mut state = lock(&self.state);
+        let Some(at) = nth.checked_rem(state.questions.len()) else { return false };
+        let question = state.questions.remove(at);
+        drop(state);
+        question.into_iter().for_each(|question| self.complete(question));
+        true
+    }
+
+    /// How many questions wait.
+    pub(super) fn waiting(&self) -> usize {
+        lock(&self.state).questions.len()
+    }
+
     fn run(&self) {
-        while let Some(Question { ticket, lsn, range }) = self.next_question() {
-            let result = self.answer(lsn, range);
-            lock(&self.done).push(ReadDone { ticket, result });
-            self.session.wake();
+        while let Some(question) = self.next_question() {
+            self.complete(question);
         }
+    }
+
+    fn complete(&self, Question { ticket, lsn, range }: Question) {
+        let result = self.answer(lsn, range);
+        lock(&self.done).push(ReadDone { ticket, result });
+        self.session.wake();
     }
 
     fn next_question(&self) -> Option<Question> {

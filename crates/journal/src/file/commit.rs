@@ -26,6 +26,10 @@ pub(super) struct Committer {
     pub(super) spares: Arc<Spares>,
     /// The active segment; `None` before the first entry of a log.
     pub(super) active: Option<End>,
+    /// Taken out of the queue, and not written yet.
+    pub(super) taken: Vec<Submission>,
+    /// Written, and not synced yet. Never there when the lock of a committer with a thread is free.
+    pub(super) written: Option<Batch>,
     pub(super) pace: Pace,
 }
 
@@ -45,9 +49,10 @@ pub(super) struct CommitHelper {
 struct LoseAtPanic<'session>(&'session Session);
 
 /// The entries of one write: they lie one behind the other in the active segment.
-struct Batch {
+pub(super) struct Batch {
     headers: Vec<[u8; HEADER_BYTES]>,
-    offsets: Vec<u64>,
+    /// Where each of them is.
+    places: Vec<(Lsn, u64)>,
     end: u64,
     link: u32,
     payload_bytes: u64,
@@ -69,49 +74,91 @@ impl Committer {
     }
 
     /// Commits all that is queued. False if the log has ended by that.
-    fn commit_queued(&mut self) -> bool {
-        let mut taken = Vec::new();
-        self.session.take(&mut taken);
-        while !taken.is_empty() {
-            if self.session.has_ended() {
-                return false;
+    pub(super) fn commit_queued(&mut self) -> bool {
+        loop {
+            let began = Instant::now();
+            match (self.write_next(), self.sync_written()) {
+                (false, false) => return !self.session.has_ended(),
+                _ => self.pace.note(began.elapsed()),
             }
-            if let Err(failure) = self.commit(&mut taken) {
-                self.session.lose(LostReason::from(failure));
-                return false;
-            }
-            self.session.take(&mut taken);
+        }
+    }
+
+    /// Writes a part of what is queued, unless a part that was written waits for its sync. False if there was nothing
+    /// to do; a failure ends the log.
+    pub(super) fn write_next(&mut self) -> bool {
+        if self.written.is_some() || self.session.has_ended() {
+            return false;
+        }
+        self.session.take(&mut self.taken);
+        if self.taken.is_empty() {
+            return false;
+        }
+        match self.write_part() {
+            Ok(batch) => self.written = Some(batch),
+            Err(failure) => self.session.lose(LostReason::from(failure)),
         }
         true
     }
 
-    /// Commits a part of what was taken, and takes it out.
-    fn commit(&mut self, taken: &mut Vec<Submission>) -> Result<(), Failure> {
-        let room = self.active.as_ref().map_or(0, |active| active.walk.bytes - active.offset);
-        let mut count = self.fitting(taken, room);
-        if count == 0 {
-            let first_bytes = padded_bytes(taken[0].payload.len() as u64);
-            let bytes = self.roll(first_bytes)?;
-            count = self.fitting(taken, bytes - BLOCK_BYTES);
+    /// Syncs what was written, and tells that it is durable. False if there was nothing to do; a failure ends the log.
+    pub(super) fn sync_written(&mut self) -> bool {
+        let Some(batch) = self.written.take() else { return false };
+        if self.session.has_ended() {
+            return false;
         }
-        let part = &taken[..count];
-        let batch = self.write(part)?;
-        self.note(part, &batch);
-        self.session.publish(part[count - 1].lsn, batch.payload_bytes);
+        match self.sync(&batch) {
+            Ok(()) => self.publish(&batch),
+            Err(failure) => self.session.lose(LostReason::from(failure)),
+        }
+        true
+    }
+
+    fn write_part(&mut self) -> Result<Batch, Failure> {
+        let room = self.active.as_ref().map_or(0, |active| active.walk.bytes - active.offset);
+        let mut count = self.fitting(room);
+        if count == 0 {
+            let first_bytes = padded_bytes(self.taken[0].payload.len() as u64);
+            let bytes = self.roll(first_bytes)?;
+            count = self.fitting(bytes - BLOCK_BYTES);
+        }
+        let mut taken = std::mem::take(&mut self.taken);
+        let written = self.write(&taken[..count]);
         taken.drain(..count);
+        self.taken = taken;
+        written
+    }
+
+    fn sync(&mut self, batch: &Batch) -> Result<(), Failure> {
+        let Some(active) = &mut self.active else { unreachable!("a segment was started for the batch") };
+        active.walk.file.sync()?;
+        active.offset = batch.end;
+        active.link = batch.link;
         Ok(())
+    }
+
+    /// Before the entries are published they are noted, so that they can be read from then on.
+    fn publish(&self, batch: &Batch) {
+        let (Some(active), Some((last, _))) = (&self.active, batch.places.last()) else { return };
+        let mut segments = lock(&self.session.segments);
+        for &(lsn, offset) in &batch.places {
+            segments.note(active.walk.number, active.walk.bytes, lsn, offset);
+        }
+        drop(segments);
+        self.session.publish(*last, batch.payload_bytes);
     }
 
     /// How many entries from the first on go into one write: as fit in `room`, up to about the size of a
     /// batch.
-    fn fitting(&self, taken: &[Submission], room: u64) -> usize {
-        let room = room.min(self.options.commit_bytes_max.max(padded_bytes(taken[0].payload.len() as u64)));
+    fn fitting(&self, room: u64) -> usize {
+        let first_bytes = padded_bytes(self.taken[0].payload.len() as u64);
+        let room = room.min(self.options.commit_bytes_max.max(first_bytes));
         let mut bytes = 0;
         let fits = |submission: &&Submission| {
             bytes += padded_bytes(submission.payload.len() as u64);
             bytes <= room
         };
-        taken.iter().take_while(fits).count()
+        self.taken.iter().take_while(fits).count()
     }
 
     /// Starts a new segment with room for an entry of this size. What is in the old one is durable already.
@@ -145,27 +192,13 @@ impl Committer {
             slices.push(IoSlice::new(&submission.payload));
             slices.push(IoSlice::new(&ZEROS[..padding]));
         }
-        let began = Instant::now();
         active.walk.file.write(&mut slices, active.offset)?;
-        active.walk.file.sync()?;
-        self.pace.note(began.elapsed());
-        active.offset = batch.end;
-        active.link = batch.link;
         Ok(batch)
-    }
-
-    /// Before the entries are published, so that they can be read from then on.
-    fn note(&self, part: &[Submission], batch: &Batch) {
-        let Some(active) = &self.active else { return };
-        let mut segments = lock(&self.session.segments);
-        for (submission, &offset) in part.iter().zip(&batch.offsets) {
-            segments.note(active.walk.number, active.walk.bytes, submission.lsn, offset);
-        }
     }
 
     /// After a drain the end is known to be clean: the next claim takes damage for damage, not for a torn
     /// write.
-    fn end(&self, order: Order) {
+    pub(super) fn end(&self, order: Order) {
         if order != Order::Drain {
             return;
         }
@@ -217,7 +250,7 @@ impl Batch {
     fn new(part: &[Submission], active: &End, log_id: u64, session: &Session) -> Batch {
         let mut batch = Batch {
             headers: Vec::with_capacity(part.len()),
-            offsets: Vec::with_capacity(part.len()),
+            places: Vec::with_capacity(part.len()),
             end: active.offset,
             link: active.link,
             payload_bytes: 0,
@@ -241,7 +274,7 @@ impl Batch {
     fn push(&mut self, header: EntryHeader) {
         let (bytes, crc) = header.encode();
         self.headers.push(bytes);
-        self.offsets.push(self.end);
+        self.places.push((header.lsn, self.end));
         self.end += header.padded_bytes();
         self.link = crc;
         self.payload_bytes += u64::from(header.payload_bytes);

@@ -19,8 +19,11 @@ mod replay;
 mod segments;
 mod session;
 mod spares;
+mod step;
 mod walk;
 mod writer;
+
+pub use self::step::{Pending, Step};
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -91,16 +94,28 @@ impl FileOptions {
 pub struct FileJournal {
     storage: Arc<dyn Storage>,
     options: FileOptions,
+    drive: Drive,
     slots: Mutex<BTreeMap<LogName, Arc<Slot>>>,
 }
 
 /// The one at work on a log; the lock is held during a claim.
 type Slot = Mutex<Option<Arc<Running>>>;
 
-/// The threads of one claim.
+/// Who does the work of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drive {
+    /// Threads of its own.
+    Threads,
+    /// Whoever calls [`FileJournal::step`].
+    Steps,
+}
+
+/// The work of one claim, and its threads.
 struct Running {
+    drive: Drive,
     session: Arc<Session>,
     spares: Arc<Spares>,
+    bodies: Arc<Bodies>,
     /// The end of the log.
     committer: Arc<Mutex<Committer>>,
     /// Set when the commit thread has ended.
@@ -121,12 +136,34 @@ impl Running {
         self.committed.wait();
         self.spares.ended.wait();
     }
+
+    /// Ends the reign in peace: waits until all that was submitted is committed, or can't be.
+    fn drain(&self) {
+        self.session.order(session::Order::Drain);
+        if self.drive == Drive::Steps {
+            let mut committer = lock(&self.committer);
+            if committer.commit_queued() {
+                committer.end(session::Order::Drain);
+            }
+        }
+        self.committed.wait();
+    }
 }
 
 impl FileJournal {
     /// A journal in `storage`, which is not touched before the first claim.
     pub fn new(storage: Arc<dyn Storage>, options: FileOptions) -> FileJournal {
-        FileJournal { storage, options: options.rounded(), slots: Mutex::default() }
+        FileJournal::driven_by(Drive::Threads, storage, options)
+    }
+
+    /// A journal that has no threads and reads no clock: nothing happens but what its owner does by [`Self::step`]. For
+    /// simulation, where the order of everything has to come from a seed.
+    pub fn stepped(storage: Arc<dyn Storage>, options: FileOptions) -> FileJournal {
+        FileJournal::driven_by(Drive::Steps, storage, options)
+    }
+
+    fn driven_by(drive: Drive, storage: Arc<dyn Storage>, options: FileOptions) -> FileJournal {
+        FileJournal { storage, options: options.rounded(), drive, slots: Mutex::default() }
     }
 
     fn slot(&self, log: &LogName) -> Arc<Slot> {
@@ -165,14 +202,32 @@ impl FileJournal {
             session: session.clone(),
             spares: spares.clone(),
             active: end,
+            taken: Vec::new(),
+            written: None,
             pace: Pace::default(),
         }));
+        let bodies = Arc::new(Bodies::new(folder.clone(), record.log_id, session.clone(), self.drive));
         let running = Arc::new(Running {
+            drive: self.drive,
             session: session.clone(),
             spares: spares.clone(),
+            bodies,
             committer: committer.clone(),
             committed: Latch::default(),
         });
+        match self.drive {
+            Drive::Threads => Self::start_threads(folder, &running)?,
+            Drive::Steps => {
+                running.committed.set();
+                running.spares.ended.set();
+            }
+        }
+        Ok(running)
+    }
+
+    fn start_threads(folder: &Folder, running: &Arc<Running>) -> Result<(), Failure> {
+        let Running { committer, session, spares, .. } = &**running;
+        let (committer, session, spares) = (committer.clone(), session.clone(), spares.clone());
         let ending = AtEnd { running: running.clone(), is_committer: true };
         spawn("journal-commit", folder, move || {
             let _ending = ending;
@@ -184,8 +239,7 @@ impl FileJournal {
             spares.run();
         });
         // The commit thread must not outlive a claim that failed.
-        spawned.inspect_err(|_| running.fence(record.epoch))?;
-        Ok(running)
+        spawned.inspect_err(|_| running.fence(running.session.epoch))
     }
 }
 
@@ -253,10 +307,9 @@ impl Journal for FileJournal {
             FileReader::new(folder.clone(), record.log_id, numbers.into_iter(), start, from.next(), tail);
         let running = self.start(&folder, record, recovered)?;
         *slot = Some(running.clone());
-        let bodies = Bodies::new(folder, record.log_id, running.session.clone());
         Ok(Claim {
             reader: Box::new(reader),
-            writer: Box::new(FileWriter::new(running, bodies, tail)),
+            writer: Box::new(FileWriter::new(running, tail)),
             tail,
             epoch_before: before.epoch,
         })

@@ -97,6 +97,11 @@ impl Session {
         taken.append(&mut lock(&self.queue).submissions);
     }
 
+    /// Whether something was submitted and not taken.
+    pub(super) fn has_queued(&self) -> bool {
+        !lock(&self.queue).submissions.is_empty()
+    }
+
     /// Wakes the commit thread if something was submitted quietly and is still there.
     pub(super) fn rouse(&self) {
         let has_work = {

@@ -1,6 +1,6 @@
 //! Spare files: the next segments, made before they are needed, by a thread that also frees trimmed ones.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::FileOptions;
 use super::folder::{Failure, Folder, FolderItem};
@@ -102,17 +102,30 @@ impl Spares {
     }
 
     /// The thread: works until it is stopped.
-    pub(super) fn run(self: &Arc<Spares>) {
+    pub(super) fn run(&self) {
+        while !self.is_stopped() {
+            if !self.step() {
+                let state = lock(&self.state);
+                if state.next_work().is_none() && !state.is_stopped {
+                    drop(self.changed.wait(state).unwrap_or_else(PoisonError::into_inner));
+                }
+            }
+        }
+    }
+
+    /// Frees what was trimmed, or prepares the next segment. False if there is nothing to do.
+    pub(super) fn step(&self) -> bool {
         let mut state = lock(&self.state);
-        while !state.is_stopped {
-            if !state.condemned.is_empty() {
+        match state.next_work() {
+            None => return false,
+            Some(Work::Free) => {
                 let condemned = std::mem::take(&mut state.condemned);
                 let wanted_bytes = state.wanted_bytes;
                 let room = self.options.spare_segments_max.saturating_sub(state.ready.len());
                 drop(state);
                 self.free(condemned, wanted_bytes, room);
-                state = lock(&self.state);
-            } else if !state.is_fit(state.wanted_bytes) && !state.has_failed {
+            }
+            Some(Work::Prepare) => {
                 let spare = Spare { number: state.number(), bytes: state.wanted_bytes };
                 state.is_preparing = true;
                 drop(state);
@@ -122,15 +135,22 @@ impl Spares {
                 state.has_failed = outcome.is_none();
                 state.ready.extend(outcome);
                 self.changed.notify_all();
-            } else {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
         }
+        true
+    }
+
+    /// Whether [`Self::step`] has something to do.
+    pub(super) fn has_work(&self) -> bool {
+        lock(&self.state).next_work().is_some()
+    }
+
+    fn is_stopped(&self) -> bool {
+        lock(&self.state).is_stopped
     }
 
     fn prepare(&self, spare: Spare) -> Option<Spare> {
-        let go_on = || !lock(&self.state).is_stopped;
-        match self.folder.create_spare(spare.number, spare.bytes, go_on) {
+        match self.folder.create_spare(spare.number, spare.bytes, || !self.is_stopped()) {
             Ok(is_whole) => is_whole.then_some(spare),
             Err(Failure { operation, file, error }) => {
                 tracing::warn!(operation, file, %error, "cannot prepare the next segment");
@@ -169,7 +189,22 @@ fn warn_of(outcome: Result<(), Failure>) {
     }
 }
 
+/// What the thread does next.
+enum Work {
+    Free,
+    Prepare,
+}
+
 impl SparesState {
+    fn next_work(&self) -> Option<Work> {
+        match () {
+            () if self.is_stopped => None,
+            () if !self.condemned.is_empty() => Some(Work::Free),
+            () if !self.is_fit(self.wanted_bytes) && !self.has_failed => Some(Work::Prepare),
+            () => None,
+        }
+    }
+
     fn is_fit(&self, bytes: u64) -> bool {
         self.ready.iter().any(|spare| spare.bytes >= bytes)
     }

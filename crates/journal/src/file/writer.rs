@@ -6,22 +6,20 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::Running;
-use super::bodies::Bodies;
 use super::commit::CommitHelper;
 use super::format::PAYLOAD_BYTES_MAX;
-use super::session::{Order, lock};
+use super::session::lock;
+use super::{Drive, Running};
 use crate::{Cursor, Help, InFlight, Lsn, ReadDone, SegmentInfo, State, Wake, Writer};
 
 pub(super) struct FileWriter {
     running: Arc<Running>,
-    bodies: Arc<Bodies>,
     submitted: Lsn,
 }
 
 impl FileWriter {
-    pub(super) fn new(running: Arc<Running>, bodies: Bodies, tail: Lsn) -> FileWriter {
-        FileWriter { running, bodies: Arc::new(bodies), submitted: tail }
+    pub(super) fn new(running: Arc<Running>, tail: Lsn) -> FileWriter {
+        FileWriter { running, submitted: tail }
     }
 }
 
@@ -43,6 +41,10 @@ impl Writer for FileWriter {
     }
 
     fn append_lone(&mut self, lsn: Lsn, payload: Bytes) -> Option<Arc<dyn Help>> {
+        if self.running.drive == Drive::Steps {
+            self.append(lsn, payload);
+            return None;
+        }
         self.submit(lsn, payload, true);
         let (committer, session) = (self.running.committer.clone(), self.running.session.clone());
         Some(Arc::new(CommitHelper { committer, session }))
@@ -65,11 +67,11 @@ impl Writer for FileWriter {
     }
 
     fn read(&mut self, ticket: u64, lsn: Lsn, range: Range<u64>) {
-        self.bodies.ask(ticket, lsn, range);
+        self.running.bodies.ask(ticket, lsn, range);
     }
 
     fn completed_reads(&mut self, out: &mut Vec<ReadDone>) {
-        self.bodies.take_done(out);
+        self.running.bodies.take_done(out);
     }
 
     fn trim(&mut self, before: Lsn, keep: &[RangeInclusive<Lsn>]) {
@@ -78,7 +80,7 @@ impl Writer for FileWriter {
             return;
         }
         let freed = lock(&session.segments).trim(before, keep, session.durable());
-        freed.iter().for_each(|segment| self.bodies.close(segment.number));
+        freed.iter().for_each(|segment| self.running.bodies.close(segment.number));
         if !freed.is_empty() {
             self.running.spares.condemn(freed);
         }
@@ -93,8 +95,7 @@ impl Writer for FileWriter {
     }
 
     fn close(self: Box<Self>) -> State {
-        self.running.session.order(Order::Drain);
-        self.running.committed.wait();
+        self.running.drain();
         self.running.session.state()
     }
 }
@@ -102,7 +103,7 @@ impl Writer for FileWriter {
 impl Drop for FileWriter {
     fn drop(&mut self) {
         self.running.stop();
-        self.bodies.stop();
+        self.running.bodies.stop();
         // The wake may hold what holds this writer.
         self.running.session.watch(None);
     }

@@ -6,4 +6,5 @@ mod damage;
 mod failing;
 mod segments;
 mod speed;
+mod steps;
 mod support;
