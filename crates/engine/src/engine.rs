@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use broker::{
-    Addressed, Broker, Command, ConnectionId, Handled, Home, Lsn, NumberMap, Output, Timestamp, Volatile,
+    Addressed, Broker, Command, ConnectionId, DurableView, Handled, Home, Lsn, NumberMap, Output, Timestamp,
+    Volatile,
 };
 use field_table::ShortString;
 use journal::{Help, State, Writer};
@@ -181,6 +182,13 @@ impl Engine {
             self.starved.push(connection);
         }
         has_credit
+    }
+
+    /// The durable state as of the last entry that was handed to the journal; nothing while more than that has happened.
+    /// Costs a look at every message: for simulation and inspection.
+    #[must_use]
+    pub fn view_at_last_entry(&self) -> Option<DurableView> {
+        self.out.entry.bytes.is_empty().then(|| self.broker.durable_view())
     }
 
     /// Whether the engine serves.

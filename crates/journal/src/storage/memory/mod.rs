@@ -70,6 +70,25 @@ impl MemoryStorage {
         self.lock().capacity = Some(bytes);
     }
 
+    /// How many bytes all files have together.
+    pub fn bytes(&self) -> u64 {
+        let disk = self.lock();
+        disk.names.files().map(|inode| disk.inodes[inode].len()).sum()
+    }
+
+    /// Whether the power is off: it was cut, and [`crash`](Self::crash) has not restored it yet.
+    pub fn is_off(&self) -> bool {
+        self.lock().faults.is_off
+    }
+
+    /// Takes all orders for faults back, and the bound to what there is room for.
+    pub fn forget_faults(&self) {
+        let mut disk = self.lock();
+        let Faults { is_off, operations, file_syncs, .. } = disk.faults;
+        disk.faults = Faults { is_off, operations, file_syncs, ..Faults::default() };
+        disk.capacity = None;
+    }
+
     fn lock(&self) -> MutexGuard<'_, Disk> {
         self.disk.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,0 +1,50 @@
+//! The production broker on simulated time, disk and connections, from one seed.
+//!
+//! One thread, one order of events, one generator: whatever a seed shows, it shows again. What is real: the core, the
+//! journal's file engine, the engine around them, the rules of AMQP. What is simulated: the clock, the disk
+//! ([`journal::storage::MemoryStorage`]), the sockets, the clients, and the bad things of [`faults`].
+//!
+//! - [`world`] is the loop; `world/` has a file for each part of the world.
+//! - [`client`] is who uses the broker, [`operations`] what they do.
+//! - [`checkers`] watch, one for each promise; [`model`] says what should be.
+
+pub mod agenda;
+pub mod checkers;
+pub mod client;
+pub mod faults;
+pub mod line;
+pub mod messages;
+pub mod model;
+pub mod node;
+pub mod operations;
+pub mod plan;
+pub mod random;
+pub mod trace;
+pub mod violation;
+pub mod world;
+
+pub use violation::Violation;
+pub use world::{Counts, World};
+
+/// What came of a seed.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The broken promise, if there is one.
+    pub violation: Option<Violation>,
+    /// What was done.
+    pub counts: Counts,
+    /// A number for all that was logged: equal for equal runs.
+    pub digest: u64,
+    /// The last lines of the log.
+    pub tail: Vec<String>,
+}
+
+/// Runs the world of a seed. `echo` prints its log as it comes.
+#[must_use]
+pub fn run(seed: u64, echo: bool) -> Outcome {
+    let _guard = tracing::subscriber::set_default(trace::Capture);
+    let mut world = World::new(seed, echo);
+    let violation = world.run().err();
+    let trace = world.trace();
+    Outcome { violation, counts: world.counts(), digest: trace.digest(), tail: trace.tail() }
+}

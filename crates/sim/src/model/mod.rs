@@ -1,0 +1,7 @@
+//! Reference models: the same things done again, so simply that they can be trusted.
+
+mod journaled;
+mod queue;
+
+pub use journaled::{Journaled, JournaledMessage, JournaledQueue};
+pub use queue::{Answer, Ending, Operation, QueueModel};

@@ -1,0 +1,83 @@
+//! What a seed chooses before anything happens: sizes, clients, and how bad the world is.
+
+use journal::FileOptions;
+
+use crate::agenda::{Micros, SECOND};
+use crate::faults::Faults;
+use crate::random::Random;
+
+/// The choices of one run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How long clients are at work at most, in simulated time.
+    pub duration: Micros,
+    /// How many operations they begin at most.
+    pub operations_max: u64,
+    /// Bytes of bodies that the engine keeps in memory.
+    pub body_cache_bytes: u64,
+    /// Bytes on their way to one connection.
+    pub delivery_window_bytes: u64,
+    /// Bytes that one connection has published and that are not durable.
+    pub publish_window_bytes: u64,
+    /// Bytes at which an entry is closed.
+    pub entry_bytes_target: usize,
+    /// Sizes of segments in bytes: the first and the last.
+    pub segment_bytes: (u64, u64),
+    /// Bytes of one write of the journal.
+    pub commit_bytes_max: u64,
+    /// The largest body, in bytes.
+    pub body_bytes_max: u64,
+    /// How long a client thinks between two things that it does, at most.
+    pub think_time_max: Micros,
+    /// How many clients play each role; see [`crate::client::Role::ALL`].
+    pub roles: Vec<u32>,
+    /// The bad things that happen.
+    pub faults: Faults,
+}
+
+impl Plan {
+    /// Chooses. The smallest plan that shows a mistake is the best, so small ones are likely.
+    pub fn choose(random: &mut Random, roles: usize) -> Self {
+        let large = random.percent(15);
+        let segment_first = 16 << (10 + random.below(2));
+        Self {
+            duration: random.between(SECOND / 20, 3 * SECOND / 2),
+            operations_max: *random.pick(&[300, 1_500, 6_000]),
+            body_cache_bytes: *random.pick(&[24 << 10, 64 << 10, 1 << 20]),
+            delivery_window_bytes: *random.pick(&[4 << 10, 16 << 10, 256 << 10]),
+            publish_window_bytes: *random.pick(&[16 << 10, 64 << 10, 1 << 20]),
+            entry_bytes_target: *random.pick(&[3 << 10, 12 << 10, 64 << 10]),
+            segment_bytes: (segment_first, segment_first << random.below(4)),
+            commit_bytes_max: *random.pick(&[4 << 10, 32 << 10, 1 << 20]),
+            body_bytes_max: if large { 20_000 } else { *random.pick(&[60, 300, 2000]) },
+            think_time_max: *random.pick(&[300, 2_000, 10_000]),
+            roles: (0..roles).map(|_| *random.pick(&[0, 1, 1, 2])).collect(),
+            faults: Faults::choose(random),
+        }
+    }
+
+    /// The journal's options.
+    #[must_use]
+    pub fn file_options(&self) -> FileOptions {
+        FileOptions {
+            segment_bytes_first: self.segment_bytes.0,
+            segment_bytes_max: self.segment_bytes.1,
+            commit_bytes_max: self.commit_bytes_max,
+            spare_segments_max: 2,
+            ..FileOptions::new(0x5eed)
+        }
+    }
+
+    /// The engine's settings.
+    #[must_use]
+    pub fn engine_settings(&self) -> engine::Settings {
+        engine::Settings {
+            body_cache_bytes: self.body_cache_bytes,
+            delivery_window_bytes: self.delivery_window_bytes,
+            publish_window_bytes: self.publish_window_bytes,
+            journal_window_bytes: 4 * self.publish_window_bytes,
+            entry_bytes_target: self.entry_bytes_target,
+            ..engine::Settings::default()
+        }
+    }
+}
