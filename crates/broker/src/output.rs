@@ -1,6 +1,7 @@
 //! Where the core puts what it decides.
 
 use bytes::{Bytes, BytesMut};
+use mistakes::{Mistake, is_planted};
 
 use crate::effect::{Addressed, Effect, Recipient};
 use crate::record::{Record, Target, write_published, write_settled, write_task_ended};
@@ -99,7 +100,7 @@ impl Output {
 
     /// Records that messages are done with; nothing if there are none.
     pub(crate) fn record_settled(&mut self, queue: QueueNumber, ranges: &[(u64, u64)]) {
-        if !ranges.is_empty() {
+        if !ranges.is_empty() && !is_planted(Mistake::AckNotJournaled) {
             write_settled(&mut self.entry.bytes, queue, ranges);
         }
     }

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use mistakes::{Mistake, is_planted};
+
 use crate::consumer::ConsumerId;
 use crate::message::{Slot, Strand};
 use crate::number_map::NumberMap;
@@ -70,6 +72,16 @@ impl Queue {
     /// Appends a message.
     pub(crate) fn enqueue(&mut self, sequence: u64, slot: Slot) {
         self.strand.push(sequence, slot);
+    }
+
+    /// Returns a held message to its place.
+    pub(crate) fn requeue(&mut self, sequence: u64) {
+        if is_planted(Mistake::RequeueToTail)
+            && let Some(slot) = self.strand.settle(sequence)
+        {
+            return self.enqueue(self.strand.next_sequence(), slot);
+        }
+        self.strand.requeue(sequence);
     }
 
     /// Removes a message for good. What is journaled joins `ranges`, which ascend, for the record to come; the block

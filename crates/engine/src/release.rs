@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use broker::{Addressed, ConnectionId, Effect, Lsn, Recipient};
 
+use mistakes::{Mistake, is_planted};
+
 use crate::bodies::Found;
 use crate::engine::{Engine, block_of};
 use crate::link::Link;
@@ -200,7 +202,7 @@ impl Engine {
         channel: Option<u16>,
         addressed: Addressed,
     ) -> Option<Addressed> {
-        if addressed.after.max(self.began_at) > self.durable {
+        if waits_for(&addressed).max(self.began_at) > self.durable {
             return Some(addressed);
         }
         let envelope = match addressed.effect.message().map(|message| self.bodies.find(*message)) {
@@ -241,6 +243,17 @@ impl Reads {
         let inside = |wider: &Range<u32>| wider.start <= range.start && range.end <= wider.end;
         self.under_way.values().any(|(of, wider)| *of == lsn && inside(wider))
     }
+}
+
+/// The position that an effect waits for.
+fn waits_for(addressed: &Addressed) -> Lsn {
+    let is_early = match &addressed.effect {
+        Effect::Confirmed { .. } => is_planted(Mistake::ConfirmBeforeSync),
+        Effect::Deliver { .. } | Effect::Got { .. } => is_planted(Mistake::DeliveryBeforeSync),
+        Effect::Refused { .. } => is_planted(Mistake::RefusalBeforeSync),
+        _ => false,
+    };
+    if is_early { Lsn::NONE } else { addressed.after }
 }
 
 fn recipient(addressed: &Addressed) -> (ConnectionId, Option<u16>) {

@@ -12,6 +12,8 @@ pub mod agenda;
 pub mod checkers;
 pub mod client;
 pub mod faults;
+pub mod hunt;
+pub mod limits;
 pub mod line;
 pub mod messages;
 pub mod model;
@@ -19,6 +21,7 @@ pub mod node;
 pub mod operations;
 pub mod plan;
 pub mod random;
+pub mod shrink;
 pub mod trace;
 pub mod violation;
 pub mod world;
@@ -39,11 +42,11 @@ pub struct Outcome {
     pub tail: Vec<String>,
 }
 
-/// Runs the world of a seed. `echo` prints its log as it comes.
+/// Runs the world of a seed, without what is left out. `echo` prints its log as it comes.
 #[must_use]
-pub fn run(seed: u64, echo: bool) -> Outcome {
+pub fn run(seed: u64, limits: &limits::Limits, echo: bool) -> Outcome {
     let _guard = tracing::subscriber::set_default(trace::Capture);
-    let mut world = World::new(seed, echo);
+    let mut world = World::new(seed, limits, echo);
     let violation = world.run().err();
     let trace = world.trace();
     Outcome { violation, counts: world.counts(), digest: trace.digest(), tail: trace.tail() }

@@ -15,6 +15,7 @@ use crate::agenda::{Agenda, Event, Micros, SECOND};
 use crate::checkers::{Checkers, check_bounds, check_progress};
 use crate::client::{Client, Role};
 use crate::faults::Fault;
+use crate::limits::Limits;
 use crate::line::{Line, LineId};
 use crate::messages::{MessageId, Messages};
 use crate::model::Journaled;
@@ -42,6 +43,18 @@ pub struct Counts {
     pub messages: u64,
     /// Entries that the journal had in the end.
     pub entries: u64,
+}
+
+impl Counts {
+    /// Adds what another run did.
+    pub fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.operations += other.operations;
+        self.checked += other.checked;
+        self.crashes += other.crashes;
+        self.messages += other.messages;
+        self.entries += other.entries;
+    }
 }
 
 /// A world.
@@ -76,9 +89,10 @@ pub struct World {
 impl World {
     /// The world of a seed.
     #[must_use]
-    pub fn new(seed: u64, echo: bool) -> Self {
+    pub fn new(seed: u64, limits: &Limits, echo: bool) -> Self {
         let mut random = Random::new(seed);
-        let plan = Plan::choose(&mut random, Role::ALL.len());
+        let mut plan = Plan::choose(&mut random.fork(), Role::ALL.len());
+        limits.apply(&mut plan);
         let tap = SharedTap::default();
         let mut clients = vec![Client::new(0, Role::Auditor)];
         for (role, count) in Role::ALL.into_iter().zip(&plan.roles) {

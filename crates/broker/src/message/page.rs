@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use mistakes::{Mistake, is_planted};
+
 use super::bits::Bits;
 use super::slot::Slot;
 
@@ -88,7 +90,7 @@ impl Page {
 
     /// Hands the message to a consumer. True if it was, or may have been, delivered before.
     pub(crate) fn hold(&mut self, index: usize) -> bool {
-        let before = self.delivered.contains(index);
+        let before = self.delivered.contains(index) && !is_planted(Mistake::RedeliveredNotMarked);
         self.held.insert(index);
         self.delivered.insert(index);
         before

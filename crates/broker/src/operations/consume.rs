@@ -1,6 +1,7 @@
 //! Consumers start and stop.
 
 use field_table::ShortString;
+use mistakes::{Mistake, is_planted};
 
 use crate::broker::{Broker, Reply, Request};
 use crate::command::Consume;
@@ -32,6 +33,16 @@ impl Broker {
             if let Some(reply) = session.reply_consumer.take_if(|reply| reply.tag == tag) {
                 self.replies.remove(&reply.address);
             } else if let Some(consumer) = session.consumers.remove(&tag) {
+                if is_planted(Mistake::CancelGivesBack) {
+                    let mut deliveries = Vec::new();
+                    session.unacked.take_all(&mut deliveries);
+                    session.unacked.put_back(deliveries.iter().copied());
+                    for delivery in deliveries.iter().filter(|delivery| delivery.consumer == Some(consumer)) {
+                        let queue = self.queues.get_mut(&delivery.queue);
+                        queue.into_iter().for_each(|queue| queue.strand.unhold(delivery.sequence));
+                        self.to_dispatch.push_back(delivery.queue);
+                    }
+                }
                 self.remove_consumer(request.now, consumer, out);
             }
         }

@@ -1,5 +1,7 @@
 //! A message is published.
 
+use mistakes::{Mistake, is_planted};
+
 use crate::broker::{Broker, Reply, Request};
 use crate::command::Publish;
 use crate::effect::{Effect, Recipient};
@@ -28,6 +30,7 @@ impl Broker {
         self.check_exchange(publish.envelope.exchange())?;
         let Some(session) = session_mut(&mut self.connections, request.session) else { return Ok(None) };
         let sequence = match &mut session.mode {
+            Mode::Transaction(_) if is_planted(Mistake::TransactionInHalves) => None,
             Mode::Transaction(open) => {
                 let collected = open.publish(publish);
                 return match collected {

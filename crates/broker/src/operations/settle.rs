@@ -105,7 +105,7 @@ impl Broker {
         if queue.tasks.is_some() {
             return IsTask::Yes;
         }
-        queue.strand.requeue(delivery.sequence);
+        queue.requeue(delivery.sequence);
         if self.to_dispatch.back() != Some(&delivery.queue) {
             self.to_dispatch.push_back(delivery.queue);
         }

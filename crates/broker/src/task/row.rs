@@ -9,6 +9,8 @@ use bytes::BufMut;
 use super::TaskId;
 use super::life::{Holder, LastSettlement, Phase, Task};
 use super::record::{SettledBy, TaskAccepted, TaskEnded, TaskLeased, TaskReturned};
+use mistakes::{Mistake, is_planted};
+
 use crate::broker::Broker;
 use crate::varint::Cursor;
 use crate::{Lsn, Timestamp};
@@ -62,7 +64,8 @@ impl SealedTask {
 impl Broker {
     /// Puts a task back. Its queue and the queue's messages are there already.
     pub(crate) fn restore_task(&mut self, cursor: &mut Cursor) -> Option<()> {
-        let accepted = TaskAccepted::read(cursor)?;
+        let mut accepted = TaskAccepted::read(cursor)?;
+        accepted.key.take_if(|_| is_planted(Mistake::KeyLostByCheckpoint));
         self.apply_task_accepted(Box::new(accepted));
         self.apply_task_returned(TaskReturned::read(cursor)?);
         match cursor.u8()? {

@@ -13,6 +13,7 @@ mod store;
 use std::ops::RangeInclusive;
 
 use broker::{Lsn, Sealed, Timestamp};
+use mistakes::{Mistake, is_planted};
 
 use crate::engine::Engine;
 
@@ -78,6 +79,7 @@ impl Engine {
                     let keep: Vec<RangeInclusive<journal::Lsn>> = done
                         .live
                         .iter()
+                        .filter(|_| !is_planted(Mistake::LiveSegmentTrimmed))
                         .map(|(first, last)| journal::Lsn(first.0)..=journal::Lsn(last.0))
                         .collect();
                     writer.trim(journal::Lsn(before.0), &keep);
@@ -116,7 +118,9 @@ impl Engine {
             }
             self.seal(now);
         }
-        if self.checkpoints.sealed.as_ref().is_some_and(|sealed| sealed.position <= self.durable) {
+        let is_safe =
+            |sealed: &PendingSeal| sealed.position <= self.durable || is_planted(Mistake::ManifestBeforeSync);
+        if self.checkpoints.sealed.as_ref().is_some_and(is_safe) {
             self.prepare_job(false);
         }
     }

@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use mistakes::{Mistake, is_planted};
+
 use super::FileOptions;
 use super::folder::{Failure, Folder};
 use super::format::{BLOCK_BYTES, ClaimRecord, EntryHeader, HEADER_BYTES, SegmentHeader, padded_bytes};
@@ -131,7 +133,10 @@ impl Committer {
 
     fn sync(&mut self, batch: &Batch) -> Result<(), Failure> {
         let Some(active) = &mut self.active else { unreachable!("a segment was started for the batch") };
-        active.walk.file.sync()?;
+        match active.walk.file.sync() {
+            Err(_) if is_planted(Mistake::FailedSyncRetried) => active.walk.file.sync()?,
+            synced => synced?,
+        }
         active.offset = batch.end;
         active.link = batch.link;
         Ok(())
@@ -145,7 +150,8 @@ impl Committer {
             segments.note(active.walk.number, active.walk.bytes, lsn, offset);
         }
         drop(segments);
-        self.session.publish(*last, batch.payload_bytes);
+        let up_to = if is_planted(Mistake::WatermarkTooHigh) { self.session.submitted() } else { *last };
+        self.session.publish(up_to, batch.payload_bytes);
     }
 
     /// How many entries from the first on go into one write: as fit in `room`, up to about the size of a

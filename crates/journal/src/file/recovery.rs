@@ -8,6 +8,8 @@
 
 use std::io::IoSlice;
 
+use mistakes::{Mistake, is_planted};
+
 use super::folder::{Failure, Folder, FolderItem, NamedFile, SEGMENT_BYTES_MIN};
 use super::format::{BLOCK_BYTES, HEADER_BYTES, SegmentHeader};
 use super::segments::{Samples, Segment};
@@ -355,7 +357,9 @@ impl<'a> Scan<'a> {
     /// Writes again what was read but is not known to be durable: it may be in the cache only, and clean,
     /// since its sync failed.
     fn harden(&self) -> Result<(), Failure> {
-        let Some(oldest) = self.untrusted.first() else { return Ok(()) };
+        let Some(oldest) = self.untrusted.first().filter(|_| !is_planted(Mistake::CacheTrusted)) else {
+            return Ok(());
+        };
         let mut start = oldest.offset;
         for index in oldest.index..=self.index {
             let end = self.ends.get(index - self.first_index).copied().unwrap_or(self.offset);

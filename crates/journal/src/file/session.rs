@@ -133,6 +133,10 @@ impl Session {
         self.wake();
     }
 
+    pub(super) fn submitted(&self) -> Lsn {
+        Lsn(self.submitted.load(Ordering::Acquire))
+    }
+
     pub(super) fn durable(&self) -> Lsn {
         Lsn(self.durable.load(Ordering::Acquire))
     }
@@ -156,7 +160,7 @@ impl Session {
     }
 
     pub(super) fn lose(&self, reason: LostReason) {
-        let (durable, submitted) = (self.durable(), Lsn(self.submitted.load(Ordering::Acquire)));
+        let (durable, submitted) = (self.durable(), self.submitted());
         tracing::error!(%reason, durable = durable.0, submitted = submitted.0, "the journal accepts nothing more");
         self.end(State::Lost { durable, submitted, reason: Arc::new(reason) });
     }

@@ -2,6 +2,8 @@
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
+use mistakes::{Mistake, is_planted};
+
 use super::FileOptions;
 use super::folder::{Failure, Folder, FolderItem};
 use super::segments::Segment;
@@ -174,7 +176,7 @@ impl Spares {
             warn_of(outcome);
         }
         // Only now can no crash bring back the old names, and the files may be written over.
-        let outcome = self.folder.sync();
+        let outcome = if is_planted(Mistake::SegmentReusedEarly) { Ok(()) } else { self.folder.sync() };
         if outcome.is_ok() {
             lock(&self.state).ready.extend(retired);
         }

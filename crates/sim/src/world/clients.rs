@@ -96,8 +96,9 @@ impl World {
                 let operations = role.operations();
                 let chosen = self.random.weighted(operations.iter().map(|(weight, _)| *weight));
                 let operation = operations[chosen].1;
-                self.counts.operations += 1;
+                let before = self.clients[at].output.len();
                 self.turn(at, number, |turn| operation(turn));
+                self.counts.operations += u64::from(self.clients[at].output.len() > before);
             }
             _ => {}
         }
