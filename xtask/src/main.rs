@@ -8,6 +8,7 @@ mod deny;
 mod depth;
 mod interop;
 mod shell;
+mod sim;
 mod table;
 mod target;
 mod test;
@@ -37,6 +38,8 @@ enum Command {
     Bench(bench::BenchArguments),
     /// A deep backlog: memory while it grows, order while it drains.
     Depth(depth::DepthArguments),
+    /// The production broker on simulated time, disk and connections, from one seed.
+    Sim(sim::SimArguments),
     /// What no well-behaved client sends, and what the server must answer.
     Abuse(abuse::AbuseArguments),
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Command::Crash(arguments) => crash::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Depth(arguments) => depth::run(&arguments),
+        Command::Sim(arguments) => sim::run(&arguments),
         Command::Abuse(arguments) => abuse::run(&arguments),
     };
     match outcome {

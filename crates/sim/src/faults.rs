@@ -5,7 +5,7 @@
 //! | the power is cut, at any moment and in the middle of any step of the disk | machines lose power; what runs can be anywhere in its work |
 //! | sectors that were written and not synced are kept or lost, each for itself | page cache and disk write back in any order, and a write of several sectors is not one step (`write(2)`, `fsync(2)`) |
 //! | names that were made, changed or removed are lost unless their folder was synced, from some point of their order on | directory entries are data of the folder (`fsync(2)`: "does not necessarily ensure that the entry in the directory has also reached disk") |
-//! | unsynced sectors come back as garbage where they never held anything that was synced | a sector that was being written when the power failed may be unreadable or hold noise; one that is overwritten with the same bytes keeps them |
+//! | an unsynced sector that was blank before comes back as noise | a sector that was being written when the power failed may hold anything. Not where something was: that a sector is written whole or not at all is what `docs/journal-format.md` relies on |
 //! | the process is killed: what was written stays in the page cache, synced or not | `kill -9`, the OOM killer, a panic: the system lives on |
 //! | one write fails, and a part of it is there | a bad sector, a path that comes and goes, a quota |
 //! | one sync fails, and the page cache calls its pages clean all the same | Linux drops the error after it was told once ("fsyncgate"; `fsync(2)`, section on errors) |

@@ -42,9 +42,6 @@ pub struct Findings {
 
 impl Hunt {
     /// Runs the seeds.
-    ///
-    /// # Panics
-    /// If a run panics. The seed is printed before.
     #[must_use]
     pub fn run(&self) -> Findings {
         let started = Instant::now();
@@ -57,9 +54,7 @@ impl Hunt {
                 if seed >= self.seeds.end {
                     break;
                 }
-                let naming = NameAtPanic(seed);
                 let outcome = run(seed, &self.limits, false);
-                std::mem::forget(naming);
                 let Ok(mut findings) = findings.lock() else { break };
                 findings.runs += 1;
                 findings.counts.add(&outcome.counts);
@@ -89,15 +84,6 @@ impl Hunt {
         let mut findings = findings.into_inner().unwrap_or_default();
         findings.time = started.elapsed();
         findings
-    }
-}
-
-/// Tells which seed it was when a run panics.
-struct NameAtPanic(u64);
-
-impl Drop for NameAtPanic {
-    fn drop(&mut self) {
-        eprintln!("the run of seed {} panicked; repeat it: cargo xtask sim --seed {}", self.0, self.0);
     }
 }
 

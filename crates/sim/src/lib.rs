@@ -26,8 +26,17 @@ pub mod trace;
 pub mod violation;
 pub mod world;
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 pub use violation::Violation;
 pub use world::{Counts, World};
+
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a text".into())
+}
 
 /// What came of a seed.
 #[derive(Debug)]
@@ -47,7 +56,12 @@ pub struct Outcome {
 pub fn run(seed: u64, limits: &limits::Limits, echo: bool) -> Outcome {
     let _guard = tracing::subscriber::set_default(trace::Capture);
     let mut world = World::new(seed, limits, echo);
-    let violation = world.run().err();
+    // What the core takes for impossible it asserts: a panic is a finding like any other.
+    let ended = catch_unwind(AssertUnwindSafe(|| world.run()));
+    let violation = match ended {
+        Ok(ended) => ended.err(),
+        Err(panic) => Some(Violation::new("no panic", text_of(&*panic))),
+    };
     let trace = world.trace();
     Outcome { violation, counts: world.counts(), digest: trace.digest(), tail: trace.tail() }
 }

@@ -39,7 +39,7 @@ impl Plan {
     /// Chooses. The smallest plan that shows a mistake is the best, so small ones are likely.
     pub fn choose(random: &mut Random, roles: usize) -> Self {
         let large = random.percent(15);
-        let segment_first = 16 << (10 + random.below(2));
+        let segment_first = *random.pick(&[8 << 10, 16 << 10, 32 << 10]);
         Self {
             duration: random.between(SECOND / 20, 3 * SECOND / 2),
             operations_max: *random.pick(&[300, 1_500, 6_000]),

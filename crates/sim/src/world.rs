@@ -141,6 +141,9 @@ impl World {
         self.say(&plan);
         self.set_up()?;
         self.is_healed = false;
+        if self.plan.faults.garbage {
+            self.disk.allow_garbage();
+        }
         let end = self.agenda.now() + self.plan.duration;
         let operations_max = self.plan.operations_max;
         for number in 1..self.clients.len() as u32 {

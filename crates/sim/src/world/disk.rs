@@ -14,7 +14,9 @@ impl World {
         }
         let (faults, random) = (&self.plan.faults, &mut self.random);
         if random.percent(faults.torn_step_percent) {
-            self.disk.cut_power_after(random.below(200));
+            // Also in the first steps of a boot, and also long after it.
+            let most = *random.pick(&[30, 300, 3_000]);
+            self.disk.cut_power_after(random.below(most));
         }
         if random.percent(faults.failing_write_percent) {
             self.disk.fail_write_after(random.below(60));
@@ -83,7 +85,11 @@ impl World {
             (pending.sync, Event::JournalSync, random.between(20, slow.max(100))),
             (pending.spares, Event::JournalSpares, random.between(50, 5_000)),
             (pending.reads > 0, Event::JournalRead, random.between(20, 2_000)),
-            (node.has_checkpoint_job(), Event::Checkpoint, random.between(100, 20_000)),
+            (
+                node.has_checkpoint_job(),
+                Event::Checkpoint,
+                random.between(100, *random.clone().pick(&[300, 3_000, 20_000])),
+            ),
         ] {
             if wanted && !self.agenda.has(event) {
                 self.agenda.schedule(event, after);

@@ -65,10 +65,13 @@ impl Inode {
         }
     }
 
-    pub(super) fn crash(&mut self, random: &mut Random) {
+    pub(super) fn crash(&mut self, random: &mut Random, leaves_garbage: bool) {
         for (sector, old) in std::mem::take(&mut self.unsynced) {
+            let was_blank = old.iter().all(|byte| *byte == 0);
             if random.coin() {
                 self.restore(sector, &old);
+            } else if leaves_garbage && was_blank && random.coin() {
+                self.restore(sector, &garbage(random));
             }
         }
         for (sector, old) in std::mem::take(&mut self.doomed) {
@@ -103,4 +106,11 @@ impl Inode {
         let end = ((sector + 1) * SECTOR_BYTES).min(self.len()) as usize;
         self.bytes[start..end].copy_from_slice(&old[..end - start]);
     }
+}
+
+/// What a sector may hold that was being written when the power failed.
+fn garbage(random: &mut Random) -> Sector {
+    let mut noise = [0; SECTOR_BYTES as usize];
+    noise.iter_mut().for_each(|byte| *byte = random.next() as u8);
+    noise
 }

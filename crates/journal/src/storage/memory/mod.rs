@@ -65,6 +65,12 @@ impl MemoryStorage {
         self.lock().faults.file_syncs
     }
 
+    /// From now on a crash may also leave garbage: in sectors that held nothing which was ever synced, and that were
+    /// written and not synced.
+    pub fn allow_garbage(&self) {
+        self.lock().leaves_garbage = true;
+    }
+
     /// Sets how many bytes all files may have together; what goes beyond fails with `StorageFull`.
     pub fn set_capacity(&self, bytes: u64) {
         self.lock().capacity = Some(bytes);
@@ -104,6 +110,7 @@ struct Disk {
     names: Names,
     capacity: Option<u64>,
     faults: Faults,
+    leaves_garbage: bool,
     /// Counts the crashes, so that files opened before one are told apart.
     boot: u64,
 }
@@ -159,7 +166,8 @@ fn is_due(order: &mut Option<u64>) -> bool {
 impl Disk {
     fn crash(&mut self, random: &mut Random) {
         self.names.crash(random);
-        self.inodes.iter_mut().for_each(|inode| inode.crash(random));
+        let leaves_garbage = self.leaves_garbage;
+        self.inodes.iter_mut().for_each(|inode| inode.crash(random, leaves_garbage));
         self.faults = Faults { operations: self.faults.operations, ..Faults::default() };
         self.capacity = None;
         self.boot += 1;
