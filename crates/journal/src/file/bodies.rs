@@ -176,13 +176,19 @@ impl Bodies {
         Ok(bytes.into())
     }
 
-    /// Walks through a segment that has no index yet, once.
+    /// Walks through a segment that has no index yet, once. Over damage it goes block by block: what lies behind is read
+    /// all the same.
     fn index(&self, walk: &SegmentWalk) -> Result<Samples, BodyError> {
         let mut samples = Samples::default();
         let mut offset = BLOCK_BYTES;
-        while let Ok(found) = walk.header(offset)? {
-            samples.note(found.header.lsn, offset);
-            offset = found.end();
+        while offset < walk.bytes {
+            match walk.header(offset)? {
+                Ok(found) => {
+                    samples.note(found.header.lsn, offset);
+                    offset = found.end();
+                }
+                Err(_) => offset += BLOCK_BYTES,
+            }
         }
         lock(&self.session.segments).set_samples(walk.number, samples.clone());
         Ok(samples)
@@ -205,15 +211,23 @@ impl Bodies {
     }
 }
 
-/// Walks from the nearest known entry to the wanted one.
+/// Walks from the nearest known entry to the wanted one, over damage block by block.
 fn find(walk: &SegmentWalk, lsn: Lsn, nearest: Option<Sample>) -> Result<Found, BodyError> {
     let Some(Sample { mut offset, .. }) = nearest else { return Err(BodyError::Trimmed { lsn }) };
+    let mut damage: Option<(u64, Invalid)> = None;
     loop {
         match walk.header(offset)? {
             Ok(found) if found.header.lsn == lsn => return Ok(found),
-            Ok(found) if found.header.lsn < lsn => offset = found.end(),
-            Ok(_) => return Err(corrupt(walk, offset, lsn, "another entry stands in its place")),
-            Err(invalid) => return Err(corrupt(walk, offset, lsn, invalid)),
+            Ok(found) if found.header.lsn < lsn => (damage, offset) = (None, found.end()),
+            Err(invalid) if offset + BLOCK_BYTES < walk.bytes => {
+                damage.get_or_insert((offset, invalid));
+                offset += BLOCK_BYTES;
+            }
+            other => {
+                let invalid = other.err().unwrap_or("another entry stands in its place");
+                let (offset, invalid) = damage.unwrap_or((offset, invalid));
+                return Err(corrupt(walk, offset, lsn, invalid));
+            }
         }
     }
 }
