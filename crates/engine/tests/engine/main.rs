@@ -5,5 +5,6 @@ mod bench;
 mod bodies;
 mod checkpoints;
 mod crashes;
+mod doctor;
 mod power_cuts;
 mod releasing;

@@ -1,0 +1,464 @@
+//! Every kind of damage: what an examination says of it, what a repair leaves, and what an engine then finds.
+
+use std::collections::BTreeMap;
+use std::io::IoSlice;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use broker::{Command, ConnectionId, Effect, Operation, RequestTag, SessionId, Timestamp};
+use engine::doctor::{DataFiles, Examination, Meaning, examine, make_aside, repair};
+use engine::{Engine, OpenError, Outlet, Released, Settings};
+use field_table::ShortString;
+use journal::storage::{MemoryStorage, Storage, copy};
+use journal::{FileJournal, FileOptions};
+
+use crate::bench::{ack, body, declare, get, log, publish, short};
+
+const NOW: Timestamp = Timestamp(5000);
+const BLOCK: u64 = 4096;
+
+/// Small segments; and as in life, no two processes draw the same seed.
+fn options() -> FileOptions {
+    static SEED: AtomicU64 = AtomicU64::new(0x5eed);
+    let seed = SEED.fetch_add(1, Ordering::Relaxed);
+    FileOptions { segment_bytes_first: 32 << 10, segment_bytes_max: 64 << 10, ..FileOptions::new(seed) }
+}
+
+/// A data directory in memory.
+#[derive(Clone)]
+struct Directory {
+    journal: MemoryStorage,
+    data: MemoryStorage,
+}
+
+/// What the only client was told.
+#[derive(Default)]
+struct Client(Mutex<Vec<Released>>);
+
+impl Outlet for Client {
+    fn push(&self, effects: &mut Vec<Released>) {
+        self.0.lock().unwrap().append(effects);
+    }
+}
+
+/// An engine on a directory, with one client.
+struct Life {
+    engine: Engine,
+    client: Arc<Client>,
+    now: Timestamp,
+    _journal: FileJournal,
+}
+
+impl Life {
+    fn open(directory: &Directory) -> Result<Self, OpenError> {
+        let journal = FileJournal::new(Arc::new(directory.journal.clone()), options());
+        let storage = Arc::new(directory.data.clone());
+        let engine = Engine::open(Settings::default(), &journal, &log(), storage, NOW)?;
+        let mut life = Self { engine, client: Arc::default(), now: NOW, _journal: journal };
+        let client = Arc::clone(&life.client);
+        life.engine.connect(life.now, ConnectionId(1), ShortString::default(), client);
+        life.ask(Operation::OpenSession);
+        life.ask(Operation::SelectConfirm);
+        Ok(life)
+    }
+
+    /// Asks, and waits for the answer; checkpoints are written as they come.
+    fn ask(&mut self, operation: Operation) -> Effect<broker::Envelope> {
+        self.tell(operation);
+        let start = Instant::now();
+        loop {
+            self.now.0 += 1;
+            self.engine.pump(self.now);
+            self.engine.tick(self.now);
+            if let Some(job) = self.engine.take_checkpoint_job() {
+                self.engine.checkpoint_done(job.run());
+            }
+            if let Some(told) = self.client.0.lock().unwrap().pop() {
+                return told.effect;
+            }
+            assert!(start.elapsed() < Duration::from_secs(20), "no answer: {:?}", self.engine);
+            std::thread::yield_now();
+        }
+    }
+
+    /// Asks for what has no answer.
+    fn tell(&mut self, operation: Operation) {
+        let session = SessionId { connection: ConnectionId(1), channel: 1 };
+        let mut commands = vec![Command::Session { session, request: RequestTag(1), operation }];
+        self.engine.submit(self.now, &mut commands);
+        if let Some(helper) = self.engine.take_helper() {
+            helper.help();
+        }
+    }
+
+    fn publish(&mut self, queue: &str, number: usize) {
+        self.ask(publish(queue, body(number, 1000)));
+    }
+
+    /// Takes all messages of a queue, in order, without acknowledging them.
+    fn drain(&mut self, queue: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        while let Effect::Got { message, .. } = self.ask(get(queue)) {
+            assert_eq!(message.body().len(), 1000);
+            found.push(short(message.body()));
+        }
+        found
+    }
+}
+
+impl Directory {
+    /// `keep` has m1 to m3, whose bodies lie in a sealed segment that nothing else needs; `q` has m100 to m105, which only
+    /// the replay knows. In between many messages came and went, and checkpoints were written.
+    fn new() -> Self {
+        let directory = Self { journal: MemoryStorage::new(), data: MemoryStorage::new() };
+        let mut life = Life::open(&directory).unwrap();
+        for queue in ["keep", "q"] {
+            life.ask(declare(queue, true));
+        }
+        (1..=3).for_each(|number| life.publish("keep", number));
+        let mut number = 10;
+        while life.engine.counts().checkpoints < 3 {
+            life.publish("q", number);
+            let Effect::Got { delivery_tag, .. } = life.ask(get("q")) else { panic!("it is there") };
+            life.tell(ack(delivery_tag, false));
+            number += 1;
+        }
+        (100..=105).for_each(|number| life.publish("q", number));
+        assert_eq!(life.engine.counts().checkpoints, 3);
+        drop(life);
+        directory
+    }
+
+    fn fork(&self) -> Self {
+        let fork = Self { journal: MemoryStorage::new(), data: MemoryStorage::new() };
+        fork_folder(&self.journal, &fork.journal, "");
+        fork_folder(&self.data, &fork.data, "");
+        fork
+    }
+
+    fn files(&self) -> DataFiles {
+        DataFiles {
+            data: Arc::new(self.data.clone()),
+            journal: Arc::new(self.journal.clone()),
+            journal_folder: "journal".to_owned(),
+        }
+    }
+
+    fn examine(&self) -> Examination {
+        examine(&self.files(), &log()).unwrap()
+    }
+
+    /// All bytes of all files.
+    fn content(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut content = BTreeMap::new();
+        read_folder(&self.journal, "", "journal/", &mut content);
+        read_folder(&self.data, "", "", &mut content);
+        content
+    }
+
+    /// Where the entry begins that has this message: (file, offset).
+    fn entry_of(&self, message: &str) -> (String, u64) {
+        let pattern = format!("{message}..");
+        for name in self.journal.list("vhost").unwrap().iter().filter(|name| name.ends_with(".seg")) {
+            let path = format!("vhost/{name}");
+            let bytes = read(&self.journal, &path);
+            let found = bytes.windows(pattern.len()).position(|window| window == pattern.as_bytes());
+            if let Some(at) = found {
+                return (path, at as u64 / BLOCK * BLOCK);
+            }
+        }
+        panic!("{message} is nowhere");
+    }
+
+    fn checkpoint(&self, kind: &str, nth_from_newest: usize) -> String {
+        let names = self.data.list("checkpoints/vhost").unwrap();
+        let of_kind = names.iter().filter(|name| name.starts_with(kind));
+        format!("checkpoints/vhost/{}", of_kind.rev().nth(nth_from_newest).unwrap())
+    }
+}
+
+fn fork_folder(from: &MemoryStorage, to: &MemoryStorage, folder: &str) {
+    for name in from.list(folder).unwrap() {
+        let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+        if from.list(&path).is_ok() {
+            to.create_directory(&path).unwrap();
+            fork_folder(from, to, &path);
+        } else {
+            copy(from, &path, to, &path).unwrap();
+        }
+    }
+}
+
+fn read_folder(storage: &MemoryStorage, folder: &str, prefix: &str, content: &mut BTreeMap<String, Vec<u8>>) {
+    for name in storage.list(folder).unwrap() {
+        let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+        match storage.list(&path) {
+            Ok(_) => read_folder(storage, &path, prefix, content),
+            Err(_) => drop(content.insert(format!("{prefix}{path}"), read(storage, &path))),
+        }
+    }
+}
+
+fn read(storage: &MemoryStorage, path: &str) -> Vec<u8> {
+    let file = storage.open(path).unwrap();
+    let mut bytes = vec![0; file.len().unwrap() as usize];
+    file.read_exact_at(&mut bytes, 0).unwrap();
+    bytes
+}
+
+fn flip(storage: &MemoryStorage, path: &str, offset: u64) {
+    let file = storage.open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&mut [IoSlice::new(&[byte[0] ^ 0x10])], offset).unwrap();
+}
+
+/// A kind of damage, and what becomes of it.
+struct Case {
+    name: &'static str,
+    inflict: fn(&Directory),
+    /// Whether a start is refused.
+    refused: bool,
+    /// What each damage means.
+    meanings: &'static [&'static str],
+    /// What is missing after the repair.
+    lost: &'static [&'static str],
+}
+
+const CASES: &[Case] = &[
+    Case { name: "nothing", inflict: |_| (), refused: false, meanings: &[], lost: &[] },
+    Case {
+        name: "CLAIM",
+        inflict: |directory| flip(&directory.journal, "vhost/CLAIM", 20),
+        refused: true,
+        meanings: &["journal/vhost/CLAIM: start refused"],
+        lost: &[],
+    },
+    Case {
+        name: "CLAIM is gone",
+        inflict: |directory| directory.journal.remove("vhost/CLAIM").unwrap(),
+        refused: true,
+        meanings: &["journal/vhost/CLAIM: start refused"],
+        lost: &[],
+    },
+    Case {
+        name: "header of an old segment",
+        inflict: |directory| flip(&directory.journal, &directory.entry_of("m2").0, 20),
+        refused: true,
+        meanings: &["journal/vhost/0000000000000001.seg: start refused"],
+        lost: &[],
+    },
+    Case {
+        name: "payload of a body in an old segment",
+        inflict: |directory| {
+            let (path, offset) = directory.entry_of("m2");
+            flip(&directory.journal, &path, offset + 300);
+        },
+        refused: false,
+        meanings: &["journal/vhost/0000000000000001.seg: 1 of keep"],
+        lost: &["m2"],
+    },
+    Case {
+        name: "header of an entry in an old segment",
+        inflict: |directory| {
+            let (path, offset) = directory.entry_of("m2");
+            flip(&directory.journal, &path, offset + 30);
+        },
+        refused: false,
+        meanings: &["journal/vhost/0000000000000001.seg: 1 of keep"],
+        lost: &["m2"],
+    },
+    Case {
+        name: "header of the first entry of an old segment",
+        inflict: |directory| flip(&directory.journal, &directory.entry_of("m2").0, BLOCK + 30),
+        refused: false,
+        meanings: &[],
+        lost: &[],
+    },
+    Case {
+        name: "an old segment is gone",
+        inflict: |directory| directory.journal.remove(&directory.entry_of("m2").0).unwrap(),
+        refused: false,
+        meanings: &["journal/: 3 of keep"],
+        lost: &["m1", "m2", "m3"],
+    },
+    Case {
+        name: "an old segment is cut",
+        inflict: |directory| {
+            let (path, offset) = directory.entry_of("m3");
+            directory.journal.open(&path).unwrap().set_len(offset + 100).unwrap();
+        },
+        refused: true,
+        meanings: &[
+            "journal/vhost/0000000000000001.seg: start refused",
+            "journal/vhost/0000000000000001.seg: 1 of keep",
+        ],
+        lost: &["m3"],
+    },
+    Case {
+        name: "payload of an entry that is replayed",
+        inflict: |directory| {
+            let (path, offset) = directory.entry_of("m102");
+            flip(&directory.journal, &path, offset + 500);
+        },
+        refused: true,
+        meanings: &["journal/TAIL: start refused"],
+        lost: &["m102"],
+    },
+    Case {
+        name: "header of an entry that is replayed",
+        inflict: |directory| {
+            let (path, offset) = directory.entry_of("m102");
+            flip(&directory.journal, &path, offset + 30);
+        },
+        refused: true,
+        meanings: &["journal/TAIL: start refused"],
+        lost: &["m102"],
+    },
+    Case {
+        name: "headers of two entries that are replayed, with one between them",
+        inflict: |directory| {
+            for message in ["m101", "m103"] {
+                let (path, offset) = directory.entry_of(message);
+                flip(&directory.journal, &path, offset + 1);
+            }
+        },
+        refused: true,
+        meanings: &["journal/TAIL: start refused", "journal/TAIL: start refused"],
+        lost: &["m101", "m103"],
+    },
+    Case {
+        name: "a torn tail",
+        inflict: |directory| {
+            let (path, offset) = directory.entry_of("m105");
+            flip(&directory.journal, &path, offset + 500);
+        },
+        refused: false,
+        meanings: &[],
+        lost: &["m105"],
+    },
+    Case {
+        name: "the newest run",
+        inflict: |directory| flip(&directory.data, &directory.checkpoint("run-", 0), 30),
+        refused: false,
+        meanings: &["newest run: passed over"],
+        lost: &[],
+    },
+    Case {
+        name: "the newest manifest",
+        inflict: |directory| flip(&directory.data, &directory.checkpoint("manifest-", 0), 30),
+        refused: false,
+        meanings: &["newest manifest: passed over"],
+        lost: &[],
+    },
+    Case {
+        name: "the older run",
+        inflict: |directory| flip(&directory.data, &directory.checkpoint("run-", 1), 30),
+        refused: false,
+        meanings: &["older run: no fallback"],
+        lost: &[],
+    },
+    Case {
+        name: "the newest manifest, and an entry behind the older",
+        inflict: |directory| {
+            flip(&directory.data, &directory.checkpoint("manifest-", 0), 30);
+            let (path, offset) = directory.entry_of("m104");
+            flip(&directory.journal, &path, offset + 500);
+        },
+        refused: true,
+        meanings: &["journal/TAIL: start refused", "newest manifest: passed over"],
+        lost: &["m104"],
+    },
+];
+
+/// A short form of what a damage means.
+fn describe(directory: &Directory, examination: &Examination) -> Vec<String> {
+    let newest_run = directory.checkpoint("run-", 0);
+    let tail = format!("journal/{}", directory.entry_of("m100").0);
+    let describe = |damage: &engine::doctor::Damage| {
+        let file = match damage.file.as_str() {
+            file if file == newest_run => "newest run".to_owned(),
+            file if file.starts_with("checkpoints/vhost/run-") => "older run".to_owned(),
+            file if file == directory.checkpoint("manifest-", 0) => "newest manifest".to_owned(),
+            file if file == tail => "journal/TAIL".to_owned(),
+            file => file.to_owned(),
+        };
+        let meaning = match &damage.meaning {
+            Meaning::StartRefused => "start refused".to_owned(),
+            Meaning::Bodies { messages, .. } => {
+                let each = messages.iter().map(|count| format!("{} of {}", count.messages, count.queue));
+                each.collect::<Vec<_>>().join(", ")
+            }
+            Meaning::CheckpointPassedOver => "passed over".to_owned(),
+            Meaning::FallbackLost => "no fallback".to_owned(),
+            other => format!("{other:?}"),
+        };
+        format!("{file}: {meaning}")
+    };
+    examination.damages.iter().map(describe).collect()
+}
+
+fn check(healthy: &Directory, case: &Case) {
+    let Case { name, inflict, refused, meanings, lost } = case;
+    let directory = healthy.fork();
+    inflict(&directory);
+    let damaged = directory.content();
+    let examination = directory.examine();
+    assert_eq!(directory.content(), damaged, "{name}: an examination changes nothing");
+    assert_eq!(describe(healthy, &examination), *meanings, "{name}");
+    assert_eq!(examination.start.is_err(), *refused, "{name}: {:?}", examination.start);
+    assert_eq!(Life::open(&directory.fork()).is_err(), *refused, "{name}: the engine agrees");
+    check_repair(&directory, case);
+    if !refused && meanings.is_empty() {
+        // Nothing to repair: a start by itself leaves the same.
+        check_content(&directory, name, lost);
+    }
+}
+
+fn check_repair(directory: &Directory, case: &Case) {
+    let Case { name, lost, .. } = case;
+    let (before, repaired) = (directory.content(), directory.fork());
+    let files = repaired.files();
+    let aside = make_aside(&files).unwrap();
+    assert_eq!(aside, "damaged/1", "{name}");
+    let done = repair(&files, &log(), &aside, options(), NOW).unwrap();
+    let after = repaired.content();
+    for copy in &done.aside {
+        let original = copy.strip_prefix("damaged/1/").unwrap();
+        assert_eq!(after[copy], before[original], "{name}: {copy}");
+    }
+    for (file, bytes) in &before {
+        let is_kept = after.get(file) == Some(bytes) || after.contains_key(&format!("damaged/1/{file}"));
+        assert!(is_kept, "{name}: {file} was changed, and no copy was put aside");
+    }
+    let examination = repaired.examine();
+    assert!(examination.is_sound(), "{name}: {:?}", examination.damages);
+    assert!(examination.losses.is_none(), "{name}: {:?}", examination.losses);
+    check_content(&repaired, name, lost);
+    // And a later checkpoint and start do not stumble over the place.
+    let mut life = Life::open(&repaired).unwrap();
+    for number in 200..260 {
+        life.publish("q", number);
+    }
+    drop(life);
+    assert!(repaired.examine().is_sound(), "{name}: {:?}", repaired.examine().damages);
+    assert_eq!(Life::open(&repaired).unwrap().drain("q").last().unwrap(), "m259", "{name}");
+}
+
+fn check_content(directory: &Directory, name: &str, lost: &[&str]) {
+    let mut life = Life::open(&directory.fork()).unwrap();
+    let left = |numbers: std::ops::RangeInclusive<usize>| {
+        let all = numbers.map(|number| format!("m{number}"));
+        all.filter(|message| !lost.contains(&message.as_str())).collect::<Vec<_>>()
+    };
+    assert_eq!(life.drain("keep"), left(1..=3), "{name}");
+    // Acks behind the newest checkpoint are whole as well: none of those that are done comes back.
+    assert_eq!(life.drain("q"), left(100..=105), "{name}");
+}
+
+#[test]
+fn every_damage_is_named_and_repaired_and_what_is_whole_stays() {
+    let healthy = Directory::new();
+    CASES.iter().for_each(|case| check(&healthy, case));
+}
