@@ -462,3 +462,134 @@ fn every_damage_is_named_and_repaired_and_what_is_whole_stays() {
     let healthy = Directory::new();
     CASES.iter().for_each(|case| check(&healthy, case));
 }
+
+#[test]
+fn without_any_checkpoint_what_the_journal_still_has_is_put_together() {
+    let directory = Directory::new();
+    for nth in [0, 1] {
+        flip(&directory.data, &directory.checkpoint("manifest-", nth), 30);
+    }
+    let examination = directory.examine();
+    assert!(examination.start.is_err());
+    let of_checkpoints =
+        examination.damages.iter().filter(|damage| damage.meaning == Meaning::CheckpointsLost);
+    assert_eq!(of_checkpoints.count(), 2);
+    // Segment 1 is there for the bodies in it, so the journal has its beginning, and a hole behind it.
+    assert_eq!(examination.losses.begins_at, None);
+    assert_eq!(examination.losses.entries.len(), 1, "{:?}", examination.losses.entries);
+    mend(&directory);
+    let mut life = Life::open(&directory).unwrap();
+    assert_eq!(life.drain("keep"), ["m1", "m2", "m3"]);
+    let left = life.drain("q");
+    // Acks lay in the hole: what they settled comes again. But all that nobody had is there, in order and at the end.
+    assert_eq!(left[left.len() - 6..], ["m100", "m101", "m102", "m103", "m104", "m105"]);
+    let numbers: Vec<u32> = left.iter().map(|message| message[1..].parse().unwrap()).collect();
+    assert!(numbers.is_sorted(), "{numbers:?}");
+}
+
+#[test]
+fn a_journal_that_is_gone_leaves_the_queues_that_the_checkpoint_knows() {
+    let mut directory = Directory::new();
+    directory.journal = MemoryStorage::new();
+    let examination = directory.examine();
+    assert!(examination.start.is_err() && !examination.is_sound());
+    let kept = examination.losses.messages.iter().filter(|message| message.queue == *b"keep".as_slice());
+    assert_eq!(kept.count(), 3);
+    mend(&directory);
+    let mut life = Life::open(&directory).unwrap();
+    assert!(life.drain("keep").is_empty());
+    life.publish("q", 7);
+    assert_eq!(life.drain("q"), ["m7"]);
+}
+
+#[test]
+fn a_queue_whose_declaration_is_lost_keeps_its_messages() {
+    let directory = Directory { journal: MemoryStorage::new(), data: MemoryStorage::new() };
+    let mut life = Life::open(&directory).unwrap();
+    life.ask(declare("first", true));
+    life.ask(declare("lost", true));
+    (1..=3).for_each(|number| life.publish("lost", number));
+    drop(life);
+    let (path, offset) = directory.entry_of("m1");
+    // The entry before it is the declaration.
+    flip(&directory.journal, &path, offset - BLOCK + 66);
+    let examination = directory.examine();
+    assert_eq!(examination.losses.conclusions.stand_ins, [ShortString::from_static("lost")]);
+    mend(&directory);
+    assert_eq!(Life::open(&directory).unwrap().drain("lost"), ["m1", "m2", "m3"]);
+}
+
+#[test]
+fn a_lost_message_shows_what_can_still_be_seen_of_it() {
+    let directory = Directory::new();
+    let (path, offset) = directory.entry_of("m2");
+    flip(&directory.journal, &path, offset + 700);
+    let examination = directory.examine();
+    let [Some(glimpse)] = &examination.losses.glimpses[..] else { panic!("{:?}", examination.losses) };
+    assert!(glimpse.body().starts_with(b"m2.."));
+    // And in the tail, the records.
+    let (path, offset) = directory.entry_of("m103");
+    flip(&directory.journal, &path, offset + 700);
+    let examination = directory.examine();
+    let remains = examination.damages.iter().find_map(|damage| damage.remains.as_ref()).unwrap();
+    assert_eq!(remains.published.iter().collect::<Vec<_>>(), [(&ShortString::from_static("q"), &1)]);
+    assert_eq!(examination.losses.conclusions.missing_at_most[b"q".as_slice()], 1);
+}
+
+#[test]
+fn a_repair_that_is_cut_short_anywhere_is_done_again() {
+    let healthy = Directory::new();
+    let (path, offset) = healthy.entry_of("m102");
+    flip(&healthy.journal, &path, offset + 500);
+    flip(&healthy.journal, &healthy.entry_of("m2").0, 20);
+    flip(&healthy.journal, "vhost/CLAIM", 20);
+    flip(&healthy.data, &healthy.checkpoint("manifest-", 0), 30);
+    let mut cuts = 0;
+    for operations in 0.. {
+        let directory = healthy.fork();
+        sync_all(&directory);
+        // The power of both disks goes; which operation comes first on which is the code's.
+        directory.data.cut_power_after(operations);
+        directory.journal.cut_power_after(operations);
+        let files = directory.files();
+        let outcome = make_aside(&files).and_then(|aside| repair(&files, &log(), &aside, options(), NOW));
+        let is_cut = outcome.is_err();
+        directory.data.crash(operations);
+        directory.journal.crash(operations);
+        if is_cut {
+            cuts += 1;
+            mend(&directory);
+        }
+        let mut life = Life::open(&directory).unwrap();
+        assert_eq!(life.drain("keep"), ["m1", "m2", "m3"], "{operations}");
+        assert_eq!(life.drain("q"), ["m100", "m101", "m103", "m104", "m105"], "{operations}");
+        if !is_cut {
+            break;
+        }
+    }
+    assert!(cuts > 20, "{cuts}");
+}
+
+/// Makes all that is there survive a crash.
+fn sync_all(directory: &Directory) {
+    for storage in [&directory.journal, &directory.data] {
+        let mut folders = vec![String::new()];
+        while let Some(folder) = folders.pop() {
+            for name in storage.list(&folder).unwrap() {
+                let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+                match storage.open(&path) {
+                    Ok(file) => file.sync_all().unwrap(),
+                    Err(_) => folders.push(path),
+                }
+            }
+            storage.sync_directory(&folder).unwrap();
+        }
+    }
+}
+
+/// Repairs, and looks whether it helped.
+fn mend(directory: &Directory) {
+    let files = directory.files();
+    repair(&files, &log(), &make_aside(&files).unwrap(), options(), NOW).unwrap();
+    assert!(directory.examine().is_sound());
+}

@@ -21,7 +21,7 @@ mod segments;
 mod session;
 mod spares;
 mod step;
-pub mod survey;
+pub(crate) mod survey;
 mod walk;
 mod writer;
 
