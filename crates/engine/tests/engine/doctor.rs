@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::io::IoSlice;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
-use broker::{Command, ConnectionId, Effect, Operation, RequestTag, SessionId, Timestamp};
+use broker::{Effect, Timestamp};
+use engine::OpenError;
 use engine::doctor::{DataFiles, Examination, Meaning, examine, make_aside, repair};
-use engine::{Engine, OpenError, Outlet, Released, Settings};
 use field_table::ShortString;
+use journal::FileOptions;
 use journal::storage::{MemoryStorage, Storage, copy};
-use journal::{FileJournal, FileOptions};
 
 use crate::bench::{ack, body, declare, get, log, publish, short};
+use crate::served::Served;
 
 const NOW: Timestamp = Timestamp(5000);
 const BLOCK: u64 = 4096;
@@ -32,78 +32,16 @@ struct Directory {
     data: MemoryStorage,
 }
 
-/// What the only client was told.
-#[derive(Default)]
-struct Client(Mutex<Vec<Released>>);
-
-impl Outlet for Client {
-    fn push(&self, effects: &mut Vec<Released>) {
-        self.0.lock().unwrap().append(effects);
-    }
-}
-
-/// An engine on a directory, with one client.
-struct Life {
-    engine: Engine,
-    client: Arc<Client>,
-    now: Timestamp,
-    _journal: FileJournal,
-}
-
-impl Life {
-    fn open(directory: &Directory) -> Result<Self, OpenError> {
-        let journal = FileJournal::new(Arc::new(directory.journal.clone()), options());
-        let storage = Arc::new(directory.data.clone());
-        let engine = Engine::open(Settings::default(), &journal, &log(), storage, NOW)?;
-        let mut life = Self { engine, client: Arc::default(), now: NOW, _journal: journal };
-        let client = Arc::clone(&life.client);
-        life.engine.connect(life.now, ConnectionId(1), ShortString::default(), client);
-        life.ask(Operation::OpenSession);
-        life.ask(Operation::SelectConfirm);
-        Ok(life)
-    }
-
-    /// Asks, and waits for the answer; checkpoints are written as they come.
-    fn ask(&mut self, operation: Operation) -> Effect<broker::Envelope> {
-        self.tell(operation);
-        let start = Instant::now();
-        loop {
-            self.now.0 += 1;
-            self.engine.pump(self.now);
-            self.engine.tick(self.now);
-            if let Some(job) = self.engine.take_checkpoint_job() {
-                self.engine.checkpoint_done(job.run());
-            }
-            if let Some(told) = self.client.0.lock().unwrap().pop() {
-                return told.effect;
-            }
-            assert!(start.elapsed() < Duration::from_secs(20), "no answer: {:?}", self.engine);
-            std::thread::yield_now();
-        }
-    }
-
-    /// Asks for what has no answer.
-    fn tell(&mut self, operation: Operation) {
-        let session = SessionId { connection: ConnectionId(1), channel: 1 };
-        let mut commands = vec![Command::Session { session, request: RequestTag(1), operation }];
-        self.engine.submit(self.now, &mut commands);
-        if let Some(helper) = self.engine.take_helper() {
-            helper.help();
-        }
-    }
-
-    fn publish(&mut self, queue: &str, number: usize) {
+impl Served {
+    fn publish_number(&mut self, queue: &str, number: usize) {
         self.ask(publish(queue, body(number, 1000)));
     }
 
     /// Takes all messages of a queue, in order, without acknowledging them.
     fn drain(&mut self, queue: &str) -> Vec<String> {
-        let mut found = Vec::new();
-        while let Effect::Got { message, .. } = self.ask(get(queue)) {
-            assert_eq!(message.body().len(), 1000);
-            found.push(short(message.body()));
-        }
-        found
+        let taken = self.take_all(queue);
+        taken.iter().for_each(|message| assert_eq!(message.body().len(), 1000));
+        taken.iter().map(|message| short(message.body())).collect()
     }
 }
 
@@ -112,19 +50,19 @@ impl Directory {
     /// the replay knows. In between many messages came and went, and checkpoints were written.
     fn new() -> Self {
         let directory = Self { journal: MemoryStorage::new(), data: MemoryStorage::new() };
-        let mut life = Life::open(&directory).unwrap();
+        let mut life = directory.serve().unwrap();
         for queue in ["keep", "q"] {
             life.ask(declare(queue, true));
         }
-        (1..=3).for_each(|number| life.publish("keep", number));
+        (1..=3).for_each(|number| life.publish_number("keep", number));
         let mut number = 10;
         while life.engine.counts().checkpoints < 3 {
-            life.publish("q", number);
+            life.publish_number("q", number);
             let Effect::Got { delivery_tag, .. } = life.ask(get("q")) else { panic!("it is there") };
             life.tell(ack(delivery_tag, false));
             number += 1;
         }
-        (100..=105).for_each(|number| life.publish("q", number));
+        (100..=105).for_each(|number| life.publish_number("q", number));
         assert_eq!(life.engine.counts().checkpoints, 3);
         drop(life);
         directory
@@ -135,6 +73,10 @@ impl Directory {
         fork_folder(&self.journal, &fork.journal, "");
         fork_folder(&self.data, &fork.data, "");
         fork
+    }
+
+    fn serve(&self) -> Result<Served, OpenError> {
+        Served::open(Arc::new(self.journal.clone()), Arc::new(self.data.clone()), &log(), options(), NOW)
     }
 
     fn files(&self) -> DataFiles {
@@ -408,7 +350,7 @@ fn check(healthy: &Directory, case: &Case) {
     assert_eq!(directory.content(), damaged, "{name}: an examination changes nothing");
     assert_eq!(describe(healthy, &examination), *meanings, "{name}");
     assert_eq!(examination.start.is_err(), *refused, "{name}: {:?}", examination.start);
-    assert_eq!(Life::open(&directory.fork()).is_err(), *refused, "{name}: the engine agrees");
+    assert_eq!(directory.fork().serve().is_err(), *refused, "{name}: the engine agrees");
     check_repair(&directory, case);
     if !refused && meanings.is_empty() {
         // Nothing to repair: a start by itself leaves the same.
@@ -437,17 +379,17 @@ fn check_repair(directory: &Directory, case: &Case) {
     assert!(examination.losses.is_none(), "{name}: {:?}", examination.losses);
     check_content(&repaired, name, lost);
     // And a later checkpoint and start do not stumble over the place.
-    let mut life = Life::open(&repaired).unwrap();
+    let mut life = repaired.serve().unwrap();
     for number in 200..260 {
-        life.publish("q", number);
+        life.publish_number("q", number);
     }
     drop(life);
     assert!(repaired.examine().is_sound(), "{name}: {:?}", repaired.examine().damages);
-    assert_eq!(Life::open(&repaired).unwrap().drain("q").last().unwrap(), "m259", "{name}");
+    assert_eq!(repaired.serve().unwrap().drain("q").last().unwrap(), "m259", "{name}");
 }
 
 fn check_content(directory: &Directory, name: &str, lost: &[&str]) {
-    let mut life = Life::open(&directory.fork()).unwrap();
+    let mut life = directory.fork().serve().unwrap();
     let left = |numbers: std::ops::RangeInclusive<usize>| {
         let all = numbers.map(|number| format!("m{number}"));
         all.filter(|message| !lost.contains(&message.as_str())).collect::<Vec<_>>()
@@ -478,7 +420,7 @@ fn without_any_checkpoint_what_the_journal_still_has_is_put_together() {
     assert_eq!(examination.losses.begins_at, None);
     assert_eq!(examination.losses.entries.len(), 1, "{:?}", examination.losses.entries);
     mend(&directory);
-    let mut life = Life::open(&directory).unwrap();
+    let mut life = directory.serve().unwrap();
     assert_eq!(life.drain("keep"), ["m1", "m2", "m3"]);
     let left = life.drain("q");
     // Acks lay in the hole: what they settled comes again. But all that nobody had is there, in order and at the end.
@@ -496,19 +438,19 @@ fn a_journal_that_is_gone_leaves_the_queues_that_the_checkpoint_knows() {
     let kept = examination.losses.messages.iter().filter(|message| message.queue == *b"keep".as_slice());
     assert_eq!(kept.count(), 3);
     mend(&directory);
-    let mut life = Life::open(&directory).unwrap();
+    let mut life = directory.serve().unwrap();
     assert!(life.drain("keep").is_empty());
-    life.publish("q", 7);
+    life.publish_number("q", 7);
     assert_eq!(life.drain("q"), ["m7"]);
 }
 
 #[test]
 fn a_queue_whose_declaration_is_lost_keeps_its_messages() {
     let directory = Directory { journal: MemoryStorage::new(), data: MemoryStorage::new() };
-    let mut life = Life::open(&directory).unwrap();
+    let mut life = directory.serve().unwrap();
     life.ask(declare("first", true));
     life.ask(declare("lost", true));
-    (1..=3).for_each(|number| life.publish("lost", number));
+    (1..=3).for_each(|number| life.publish_number("lost", number));
     drop(life);
     let (path, offset) = directory.entry_of("m1");
     // The entry before it is the declaration.
@@ -516,7 +458,7 @@ fn a_queue_whose_declaration_is_lost_keeps_its_messages() {
     let examination = directory.examine();
     assert_eq!(examination.losses.conclusions.stand_ins, [ShortString::from_static("lost")]);
     mend(&directory);
-    assert_eq!(Life::open(&directory).unwrap().drain("lost"), ["m1", "m2", "m3"]);
+    assert_eq!(directory.serve().unwrap().drain("lost"), ["m1", "m2", "m3"]);
 }
 
 #[test]
@@ -560,7 +502,7 @@ fn a_repair_that_is_cut_short_anywhere_is_done_again() {
             cuts += 1;
             mend(&directory);
         }
-        let mut life = Life::open(&directory).unwrap();
+        let mut life = directory.serve().unwrap();
         assert_eq!(life.drain("keep"), ["m1", "m2", "m3"], "{operations}");
         assert_eq!(life.drain("q"), ["m100", "m101", "m103", "m104", "m105"], "{operations}");
         if !is_cut {

@@ -6,5 +6,7 @@ mod bodies;
 mod checkpoints;
 mod crashes;
 mod doctor;
+mod fixtures;
 mod power_cuts;
 mod releasing;
+mod served;

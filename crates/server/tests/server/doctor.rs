@@ -118,8 +118,10 @@ fn a_damaged_directory_is_shown_repaired_and_serves_all_but_the_lost_message_aga
         assert_eq!(content.body, format!("order {number}.").as_bytes());
         consumer.send(1, basic::Ack { delivery_tag: delivery.delivery_tag, multiple: false }).unwrap();
     }
-    // What was repaired ends and starts in peace.
+    // Answered behind all acks.
+    assert_eq!(declare(&mut consumer, "orders", true), 0);
     drop(consumer);
+    // What was repaired ends and starts in peace.
     assert!(fresh.server.terminate().unwrap().success());
     let (code, text) = doctor(&data, &[]);
     assert_eq!(code, Some(0), "{text}");
