@@ -23,7 +23,7 @@ pub fn examine(files: &DataFiles, log: &LogName) -> Result<Examination, DoctorEr
     investigate(files, log).map(|(examination, _)| examination)
 }
 
-/// The examination, with the state that it rests on and the newest whole checkpoint's manifest.
+/// The examination, with the state that a repair leaves and the newest whole checkpoint's manifest.
 pub(super) fn investigate(
     files: &DataFiles,
     log: &LogName,
@@ -33,7 +33,7 @@ pub(super) fn investigate(
     let (manifest, broker) = newest.unzip();
     let state = salvage(survey.as_ref(), manifest.as_ref().zip(broker))?;
     let start = foresee(survey.as_ref(), manifest.as_ref(), &state);
-    let Salvage { broker, from, mut losses, .. } = state;
+    let Salvage { mut broker, from, mut losses, .. } = state;
     let is_whole = |finding: &&CheckpointFinding| finding.whole.is_some();
     let fallback = checkpoints.iter().rev().filter(is_whole).nth(1).map(|finding| Lsn(finding.position));
     let findings =
@@ -42,6 +42,7 @@ pub(super) fn investigate(
     damages.extend(of_checkpoints(&checkpoints));
     damages.extend(findings.unexplained(&damages, &start));
     losses.glimpses = losses.messages.iter().map(|message| findings.glimpse(message)).collect();
+    broker.drop_lost(&losses.messages);
     let census = broker.census();
     let log = log.clone();
     let examination = Examination { log, survey, checkpoints, start, census, damages, scars, losses };

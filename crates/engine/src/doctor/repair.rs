@@ -64,9 +64,7 @@ pub fn repair(
     // A journal that is gone altogether begins again behind the checkpoint, which still knows the queues.
     make_folder(&*files.journal, log.as_str()).map_err(|source| files.journal_error(log.as_str(), source))?;
     let (examination, (mut broker, manifest)) = investigate(files, log)?;
-    let Examination { survey: Some(survey), losses, .. } = examination else {
-        unreachable!("the folder is there")
-    };
+    let Examination { survey: Some(survey), .. } = examination else { unreachable!("the folder is there") };
     let mut repaired = Repaired { aside: Vec::new(), unreadable_bytes: 0, position: Lsn::NONE };
     repaired.put_aside(files, &*files.journal, &files.journal_folder, survey.damaged_files(), aside)?;
     let store = CheckpointStore::open(Arc::clone(&files.data), log)?;
@@ -75,7 +73,6 @@ pub fn repair(
 
     let behind = manifest.as_ref().map_or(Lsn::NONE, |manifest| manifest.position);
     let (lsn, cursor) = survey.begin_anew(journal::Lsn(behind.0), options)?;
-    broker.drop_lost(&losses.messages);
     let boot = survey.epoch.0.max(broker.boot()).max(manifest.map_or(0, |manifest| manifest.boot));
     let position = Lsn(lsn.0);
     let mut manifest = Manifest { position, cursor, time: now, boot, clean: false, run_bytes: 0 };

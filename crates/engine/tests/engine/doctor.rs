@@ -374,8 +374,10 @@ fn check_repair(directory: &Directory, case: &Case) {
         let is_kept = after.get(file) == Some(bytes) || after.contains_key(&format!("damaged/1/{file}"));
         assert!(is_kept, "{name}: {file} was changed, and no copy was put aside");
     }
+    let promised = directory.examine().census;
     let examination = repaired.examine();
     assert!(examination.is_sound(), "{name}: {:?}", examination.damages);
+    assert_eq!(examination.census, promised, "{name}: what an examination counts is what a repair leaves");
     assert!(examination.losses.is_none(), "{name}: {:?}", examination.losses);
     check_content(&repaired, name, lost);
     // And a later checkpoint and start do not stumble over the place.

@@ -97,6 +97,15 @@ fn a_damaged_directory_is_shown_repaired_and_serves_all_but_the_lost_message_aga
         "orders: 19 ready",
     ];
     check_parts(&text, &lost);
+    let output = forebay(&["doctor", data.to_str().unwrap(), "--json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(65));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let host = &document["virtual_hosts"][0];
+    assert_eq!((&host["name"], &host["queues"][0]["ready"]), (&"/".into(), &19.into()));
+    assert_eq!(
+        (&host["damages"][0]["meaning"], &host["damages"][0]["offset"]),
+        (&"start_refused".into(), &(at / 4096 * 4096).into())
+    );
     assert!(fs::read(&file).unwrap() == before, "a look changes nothing");
     assert!(!data.join("damaged").exists());
 
@@ -105,6 +114,8 @@ fn a_damaged_directory_is_shown_repaired_and_serves_all_but_the_lost_message_aga
     check_parts(&text, &lost);
     check_parts(&text, &["damaged/1/journal/%2F/0000000000000001.seg", "Repaired"]);
     assert!(fs::read(data.join("damaged/1/journal/%2F/0000000000000001.seg")).unwrap() == before);
+    let report = fs::read_to_string(data.join("damaged/1/report.txt")).unwrap();
+    check_parts(&report, &lost);
     let (code, text) = doctor(&data, &["--repair"]);
     assert_eq!(code, Some(0), "{text}");
     assert!(!data.join("damaged/2").exists(), "nothing was left to repair");

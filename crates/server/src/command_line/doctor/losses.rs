@@ -14,7 +14,7 @@ const NAMED_MAX: usize = 20;
 
 /// What a repair would cost.
 pub(super) fn to_come(examination: &Examination) -> String {
-    let mut text = "  a repair     keeps what is counted above; lost is\n".to_owned();
+    let mut text = "  a repair     would keep what is counted above; lost is\n".to_owned();
     list(&mut text, examination);
     text
 }
@@ -99,9 +99,10 @@ fn messages_lost(lines: &mut Vec<String>, losses: &Losses) {
     for (queue, lost) in by_queue {
         let results = lost.iter().filter(|(message, _)| message.is_result).count() as u64;
         let messages = lost.len() as u64 - results;
-        let each = [(messages, "message"), (results, "task's result")];
+        let each = [(messages, "message"), (results, "ended task")];
         for (number, noun) in each.into_iter().filter(|(number, _)| *number > 0) {
-            lines.push(format!("queue '{queue}': {}, for the bytes", count(number, noun)));
+            let what = if noun == "message" { "body" } else { "result" };
+            lines.push(format!("queue '{queue}': {} without a readable {what}", count(number, noun)));
         }
         lines.extend(
             lost.iter().take(NAMED_MAX).map(|(message, glimpse)| format!("  {}", name(message, *glimpse))),

@@ -1,16 +1,19 @@
 //! `forebay doctor`
 
+mod document;
 mod losses;
 mod report;
 mod words;
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::builder::ValueHint;
 use engine::doctor::{DataFiles, Examination, examine, make_aside, repair};
+use journal::FileOptions;
 use journal::storage::{DirectoryStorage, MemoryStorage, Storage};
-use journal::{FileOptions, LogName};
 
 use super::{Failure, exit};
 use crate::clock;
@@ -34,6 +37,9 @@ pub(super) struct Doctor {
     /// Put what is damaged aside and make the directory start again
     #[arg(long)]
     repair: bool,
+    /// Print one JSON document instead of text
+    #[arg(long, conflicts_with = "repair")]
+    json: bool,
 }
 
 const EXIT_CODES: &str = "\
@@ -44,6 +50,8 @@ Exit codes:
 
 /// The journal's folder in a data directory.
 const JOURNAL: &str = "journal";
+/// What a repair leaves of its words, beside the copies.
+const REPORT: &str = "report.txt";
 const CHECKPOINTS: &str = "checkpoints";
 
 impl Doctor {
@@ -52,26 +60,38 @@ impl Doctor {
         let data = open(&self.directory).map_err(unavailable)?;
         let files = files(&data, self.repair).map_err(unavailable)?;
         let logs = files.logs().map_err(|error| unavailable(error.into()))?;
-        println!("Data directory {}", data.path().display());
-        if logs.is_empty() {
-            println!("\nThere is no virtual host in it.");
-        }
-        let mut damaged = Vec::new();
+        let mut examinations = Vec::new();
         for log in logs {
-            let examination = examine(&files, &log).map_err(|error| unavailable(error.into()))?;
-            print!("\n{}", report::of(&files, &examination));
-            if !examination.is_sound() {
-                damaged.push(examination);
+            examinations.push(examine(&files, &log).map_err(|error| unavailable(error.into()))?);
+        }
+        match self.json {
+            true => println!("{}", document::of(&files, &examinations)),
+            false => print!("{}", self.text(&data, &files, &examinations)),
+        }
+        examinations.retain(|examination| !examination.is_sound());
+        match (examinations.is_empty(), self.repair) {
+            (true, _) => Ok(()),
+            (false, false) => Err(Failure::new(exit::DATA, advice(&examinations))),
+            (false, true) => repair_all(&data, &files, &examinations).map_err(unavailable),
+        }
+    }
+
+    fn text(&self, data: &DataDirectory, files: &DataFiles, examinations: &[Examination]) -> String {
+        let mut text = format!("Data directory {}\n", data.path().display());
+        if examinations.is_empty() {
+            text.push_str("\nThere is no virtual host in it.\n");
+        }
+        for examination in examinations {
+            text.push('\n');
+            text.push_str(&report::of(files, examination));
+            if !examination.is_sound() && !self.repair {
+                text.push_str(&losses::to_come(examination));
             }
         }
-        match (damaged.is_empty(), self.repair) {
-            (true, _) => {
-                println!("\nNothing is damaged.");
-                Ok(())
-            }
-            (false, false) => Err(Failure::new(exit::DATA, advice(&damaged))),
-            (false, true) => repair_all(&files, &damaged).map_err(unavailable),
+        if examinations.iter().all(Examination::is_sound) {
+            text.push_str("\nNothing is damaged.\n");
         }
+        text
     }
 }
 
@@ -114,17 +134,19 @@ fn advice(damaged: &[Examination]) -> anyhow::Error {
     )
 }
 
-fn repair_all(files: &DataFiles, damaged: &[Examination]) -> anyhow::Result<()> {
+fn repair_all(data: &DataDirectory, files: &DataFiles, damaged: &[Examination]) -> anyhow::Result<()> {
     let aside = make_aside(files)?;
+    let mut report = File::create_new(data.path().join(&aside).join(REPORT))?;
     for examination in damaged {
-        let log: &LogName = &examination.log;
-        let done = repair(files, log, &aside, FileOptions::new(random()), clock::now())?;
+        let done = repair(files, &examination.log, &aside, FileOptions::new(random()), clock::now())?;
         let text = losses::of_repair(examination, &done);
         print!("\n{text}");
+        report.write_all(format!("{}{text}\n", report::of(files, examination)).as_bytes())?;
     }
+    report.sync_all()?;
     println!(
-        "\nRepaired: a start finds everything that could be read. What was damaged lies in {aside}; keep it until you"
+        "\nRepaired: a start finds everything that could be read. What was damaged lies in {aside}, with this report;"
     );
-    println!("are sure that nobody misses anything.");
+    println!("keep it until you are sure that nobody misses anything.");
     Ok(())
 }

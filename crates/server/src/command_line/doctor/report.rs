@@ -7,7 +7,6 @@ use engine::doctor::{CheckpointFinding, Damage, DataFiles, Examination, Meaning,
 use http_api::rfc3339;
 use journal::{ClaimFinding, SegmentFinding, Survey};
 
-use super::losses;
 use super::words::{count, entries, grouped, size};
 
 /// The whole report of a virtual host.
@@ -24,9 +23,6 @@ pub(super) fn of(files: &DataFiles, examination: &Examination) -> String {
     census(&mut text, examination);
     places(&mut text, "damage", &examination.damages);
     places(&mut text, "scars", &examination.scars);
-    if !examination.damages.is_empty() {
-        text.push_str(&losses::to_come(examination));
-    }
     text
 }
 
@@ -116,7 +112,10 @@ fn start(text: &mut String, files: &DataFiles, start: &Result<Start, String>) {
                 torn.offset, torn.detail
             ),
         );
-        line(text, format_args!("               that is what a crash leaves; nothing of it was confirmed"));
+        line(
+            text,
+            format_args!("               as a crash leaves it: nothing tells that any of it was confirmed"),
+        );
     }
 }
 
