@@ -211,3 +211,159 @@ impl Broker {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use field_table::Value;
+
+    use super::*;
+    use crate::record::ExchangeDefinition;
+    use crate::task::TaskAccepted;
+    use crate::{Place, Timestamp};
+
+    fn name(text: &'static str) -> ShortString {
+        ShortString::from_static(text)
+    }
+
+    fn exchange(text: &'static str) -> Record {
+        Record::ExchangeDeclared(ExchangeDefinition {
+            name: name(text),
+            kind: name("direct"),
+            durable: true,
+            auto_delete: false,
+            internal: false,
+            arguments: Table::default(),
+        })
+    }
+
+    fn queue(number: u64, text: &'static str, arguments: Table) -> Record {
+        let number = QueueNumber(number);
+        let name = name(text);
+        Record::QueueDeclared(QueueDefinition { number, name, durable: true, auto_delete: false, arguments })
+    }
+
+    fn binding(source: &'static str, queue: u64) -> Record {
+        Record::BindingAdded(BindingDefinition {
+            source: name(source),
+            destination: Destination::Queue(QueueNumber(queue)),
+            routing_key: name("key"),
+            arguments: Table::default(),
+        })
+    }
+
+    fn published(exchange: &[u8], key: &[u8], targets: &[(u64, u64)]) -> Record {
+        let target =
+            |(queue, sequence): &(u64, u64)| Target { queue: QueueNumber(*queue), sequence: *sequence };
+        Record::Published {
+            time: Timestamp(1),
+            targets: targets.iter().map(target).collect(),
+            envelope: Envelope::new(exchange, key, b"", b"body"),
+            place: Place::in_entry(Lsn(5), 9),
+        }
+    }
+
+    /// Replays records with a hole in front of the last `behind` of them.
+    fn replay(records: Vec<Record>, behind: usize) -> (Broker, Conclusions) {
+        let (mut broker, mut conclusions) = (Broker::new(crate::Settings::default()), Conclusions::default());
+        let hole_at = records.len() - behind;
+        for (at, record) in records.into_iter().enumerate() {
+            if at == hole_at {
+                conclusions.hole();
+            }
+            broker.apply_over_holes(record, &mut conclusions);
+        }
+        (broker, conclusions)
+    }
+
+    fn queues(broker: &Broker) -> Vec<(String, u64)> {
+        broker.census().queues.into_iter().map(|queue| (queue.name.to_string(), queue.ready)).collect()
+    }
+
+    #[test]
+    fn a_name_that_is_declared_anew_was_deleted_in_the_hole() {
+        let records = vec![
+            queue(1, "q", Table::default()),
+            published(b"", b"q", &[(1, 0)]),
+            exchange("e"),
+            binding("e", 1),
+            queue(2, "q", Table::default()),
+            exchange("e"),
+            published(b"", b"q", &[(2, 0)]),
+        ];
+        let (broker, conclusions) = replay(records, 3);
+        assert_eq!(conclusions.queues_deleted, [name("q")]);
+        assert_eq!(queues(&broker), [("q".to_owned(), 1)]);
+        assert_eq!(broker.census().bindings, 0);
+        assert!(conclusions.stand_ins.is_empty() && conclusions.missing_at_most.is_empty());
+    }
+
+    #[test]
+    fn a_queue_without_its_declaration_gets_a_stand_in() {
+        let records = vec![
+            queue(1, "taken", Table::default()),
+            exchange("e"),
+            published(b"", b"named", &[(3, 7)]),
+            published(b"", b"taken", &[(4, 0)]),
+            published(b"e", b"key", &[(1, 0), (5, 0)]),
+            binding("e", 6),
+            binding("unknown", 1),
+        ];
+        let (broker, conclusions) = replay(records, 5);
+        let expected = ["named", "salvaged-4", "salvaged-5", "salvaged-6"].map(name);
+        assert_eq!(conclusions.stand_ins, expected);
+        assert_eq!((conclusions.bindings_dropped, broker.census().bindings), (1, 1));
+        let found = queues(&broker);
+        let found: Vec<(&str, u64)> = found.iter().map(|(name, ready)| (&name[..], *ready)).collect();
+        assert_eq!(
+            found,
+            [("named", 1), ("salvaged-4", 1), ("salvaged-5", 1), ("salvaged-6", 0), ("taken", 1)]
+        );
+    }
+
+    #[test]
+    fn sequences_that_nobody_has_are_counted_at_holes_only() {
+        let at = |sequence| published(b"", b"q", &[(1, sequence)]);
+        let records = vec![queue(1, "q", Table::default()), at(0), at(2), at(5), at(9)];
+        let (broker, conclusions) = replay(records, 2);
+        assert_eq!(conclusions.missing_at_most[&name("q")], 2);
+        assert_eq!(queues(&broker), [("q".to_owned(), 4)]);
+    }
+
+    #[test]
+    fn a_task_without_its_message_is_forgotten() {
+        let mut arguments = Table::default();
+        arguments.insert(name("x-task-queue"), Value::Bool(true));
+        let id = "00000000-0000-4000-8000-00000000000a".parse().unwrap();
+        let accepted = TaskAccepted {
+            id,
+            queue: QueueNumber(1),
+            sequence: 0,
+            time: Timestamp(1),
+            name: name("t"),
+            due_at: None,
+            start_before: None,
+            deadline: None,
+            result_ttl_ms: None,
+            max_attempts: 3,
+            expects_reply: false,
+            reply: None,
+            key: None,
+        };
+        let records = vec![
+            queue(1, "work", arguments),
+            published(b"", b"work", &[(1, 0)]),
+            Record::TaskAccepted(Box::new(accepted)),
+        ];
+        let (mut broker, _) = replay(records, 0);
+        assert!(broker.find_lost(|_| false).is_empty());
+        let lost = broker.find_lost(|stored| stored.place.home() == Home::Entry(Lsn(5)));
+        let [LostMessage { task: Some(task), is_result: false, sequence: 0, .. }] = lost[..] else {
+            panic!("{lost:?}")
+        };
+        assert_eq!(task, id);
+        broker.drop_lost(&lost);
+        assert_eq!(queues(&broker), [("work".to_owned(), 0)]);
+        assert_eq!(broker.totals().tasks, 0);
+        assert_eq!(broker.census().queues[0].tasks, Some(crate::TaskCensus::default()));
+    }
+}
