@@ -6,14 +6,16 @@
 //! behind the break, says that the missing entry was durable, it is damage and nothing is touched. Otherwise
 //! nobody was ever told about the entry, and it is cut off with all that follows.
 
+mod foresee;
+
 use std::io::IoSlice;
 
 use mistakes::{Mistake, is_planted};
 
+pub(super) use self::foresee::{damaged_claim, foresee};
 use super::folder::{Failure, Folder, FolderItem, NamedFile, SEGMENT_BYTES_MIN};
 use super::format::{BLOCK_BYTES, HEADER_BYTES, SegmentHeader};
 use super::segments::{Samples, Segment};
-use super::survey::{Foresight, TornTail};
 use super::walk::{Found, Invalid, SegmentWalk};
 use crate::{ClaimError, Lsn};
 
@@ -93,42 +95,12 @@ pub(super) fn recover(
     Ok(Recovered { segments, replay_at, end: Some(end), tail })
 }
 
-/// What [`recover`] would find, without changing anything.
-pub(super) fn foresee(
-    folder: &Folder,
-    log_id: u64,
-    from: Lsn,
-    durable: Lsn,
-) -> Result<Foresight, ClaimError> {
-    let candidates = open_segments(folder, log_id)?;
-    if candidates.is_empty() {
-        check_empty(folder, from, durable)?;
-        return Ok(Foresight { tail: Lsn::ZERO, torn: None });
-    }
-    let mut scan = Scan::start(&candidates, from, durable)?;
-    let invalid = scan.run()?;
-    scan.judge(invalid)?;
-    let is_torn = !scan.torn()?.is_empty() || scan.index + 1 < candidates.len();
-    let torn = is_torn.then(|| TornTail {
-        file: scan.walk().file.path.clone(),
-        offset: scan.offset,
-        lsn: scan.expected,
-        detail: invalid.to_owned(),
-    });
-    Ok(Foresight { tail: scan.tail(), torn })
-}
-
 /// A log without segments is new, or it is damaged.
 fn check_empty(folder: &Folder, from: Lsn, durable: Lsn) -> Result<(), ClaimError> {
     match from.max(durable) {
         Lsn::ZERO => Ok(()),
         _ => Err(corrupt(&folder.segment_path(1), 0, from.next(), "all segments are missing")),
     }
-}
-
-/// The refusal of a log whose claim record cannot be read.
-pub(super) fn damaged_claim(folder: &Folder, detail: &str) -> ClaimError {
-    corrupt(&folder.claim_path(), 0, Lsn::ZERO, detail)
 }
 
 /// A segment file, and its first entry if that has a valid header.
