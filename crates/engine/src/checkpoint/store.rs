@@ -123,11 +123,17 @@ impl CheckpointStore {
             file: file.to_owned(),
             offset,
             detail: detail.to_owned(),
+            is_newer: false,
         };
+        let newer =
+            |file: &str| CheckpointDamage { is_newer: true, ..damage(file, 0, "a newer Forebay wrote it") };
         let path = self.path(&name(MANIFEST, position));
         let manifest = self.read(&path).map_err(|error| damage(&path, 0, &unreadable(&error)))?;
-        let manifest = std::str::from_utf8(&manifest).ok().and_then(Manifest::from_text);
-        let manifest = manifest.filter(|manifest| manifest.position == position);
+        let text = std::str::from_utf8(&manifest).unwrap_or_default();
+        if Manifest::is_of_another_version(text) {
+            return Err(newer(&path));
+        }
+        let manifest = Manifest::from_text(text).filter(|manifest| manifest.position == position);
         let manifest = manifest.ok_or_else(|| damage(&path, 0, "it is not a whole manifest"))?;
         let path = self.path(&run_of(&manifest));
         let run = self.read(&path).map_err(|error| damage(&path, 0, &unreadable(&error)))?;
@@ -135,8 +141,12 @@ impl CheckpointStore {
             let detail = format!("the run has {} bytes, its manifest says {}", run.len(), manifest.run_bytes);
             return Err(damage(&path, manifest.run_bytes.min(run.len() as u64), &detail));
         }
-        run_file::read(run, |key, value| broker.restore(key, value).ok())
-            .map_err(|offset| damage(&path, offset, "a block of the run is not as it was written"))?;
+        let restored = run_file::read(run.clone(), |key, value| broker.restore(key, value).ok());
+        // Whole, and yet not understood.
+        if restored.is_err() && run_file::read(run, |_, _| Some(())).is_ok() {
+            return Err(newer(&path));
+        }
+        restored.map_err(|offset| damage(&path, offset, "a block of the run is not as it was written"))?;
         Ok((manifest, broker))
     }
 
@@ -228,6 +238,8 @@ pub struct CheckpointDamage {
     pub offset: u64,
     /// What is wrong there.
     pub detail: String,
+    /// It is whole, but this version does not understand it.
+    pub is_newer: bool,
 }
 
 fn unreadable(error: &io::Error) -> String {

@@ -30,6 +30,7 @@ pub(super) fn investigate(
 ) -> Result<(Examination, (Broker, Option<Manifest>)), DoctorError> {
     let survey = Survey::of(Arc::clone(&files.journal), log)?;
     let (checkpoints, newest) = look_at_checkpoints(files, log)?;
+    refuse_newer(files, survey.as_ref(), &checkpoints)?;
     let (manifest, broker) = newest.unzip();
     let state = salvage(survey.as_ref(), manifest.as_ref().zip(broker))?;
     let start = foresee(survey.as_ref(), manifest.as_ref(), &state);
@@ -41,7 +42,7 @@ pub(super) fn investigate(
     let (mut damages, scars) = findings.of_journal();
     damages.extend(of_checkpoints(&checkpoints));
     damages.extend(findings.unexplained(&damages, &start));
-    losses.glimpses = losses.messages.iter().map(|message| findings.glimpse(message)).collect();
+    losses.glimpses = findings.glimpses();
     broker.drop_lost(&losses.messages);
     let census = broker.census();
     let log = log.clone();
@@ -71,6 +72,21 @@ fn look_at_checkpoints(files: &DataFiles, log: &LogName) -> Result<Checkpoints, 
         findings.push(CheckpointFinding { manifest, position: position.0, whole, damage });
     }
     Ok((findings, newest))
+}
+
+/// What this version does not understand is no damage, and it must not be repaired away.
+fn refuse_newer(
+    files: &DataFiles,
+    survey: Option<&Survey>,
+    checkpoints: &[CheckpointFinding],
+) -> Result<(), DoctorError> {
+    let segment = survey.and_then(|survey| survey.newer.as_ref()).map(|file| files.journal_file(file));
+    let mut damages = checkpoints.iter().filter_map(|finding| finding.damage.as_ref());
+    let checkpoint = damages.find(|damage| damage.is_newer).map(|damage| damage.file.clone());
+    match segment.or(checkpoint) {
+        Some(file) => Err(DoctorError::NewerFormat { file }),
+        None => Ok(()),
+    }
 }
 
 /// What a start would do: the journal is asked, so that both always agree.
@@ -208,16 +224,31 @@ impl Findings<'_> {
         missing.into_iter().chain(refusal).collect()
     }
 
-    /// What lies where a lost message lay, if it looks like one.
-    fn glimpse(&self, message: &LostMessage) -> Option<broker::Envelope> {
-        let (survey, lsn) = (self.survey?, home(message)?);
-        let flaw = survey.flaw_of(journal::Lsn(lsn.0))?;
+    /// What lies where each lost message lay, if it looks like one.
+    fn glimpses(&self) -> Vec<Option<broker::Envelope>> {
+        // Neighbours share their entry.
+        let mut last: Option<(Lsn, Vec<u8>)> = None;
+        let glimpse = |message: &LostMessage| {
+            let lsn = home(message)?;
+            if last.as_ref().is_none_or(|(known, _)| *known != lsn) {
+                last = Some((lsn, self.remains(lsn)));
+            }
+            let start = message.stored.place.offset as usize;
+            let range = start..start.checked_add(message.stored.stored_bytes as usize)?;
+            let stored = last.as_ref()?.1.get(range)?;
+            broker::Envelope::from_stored(bytes::Bytes::copy_from_slice(stored)).ok()
+        };
+        self.lost.iter().map(glimpse).collect()
+    }
+
+    /// What lies where the payload of a damaged entry lay; nothing if it is not known where that was.
+    fn remains(&self, lsn: Lsn) -> Vec<u8> {
+        let Some(survey) = self.survey else { return Vec::new() };
+        let flaw = survey.flaw_of(journal::Lsn(lsn.0));
         // Of several entries, nobody knows where each began.
-        flaw.entries.as_ref().filter(|entries| entries.start() == entries.end())?;
-        let remains = survey.remains(flaw);
-        let start = message.stored.place.offset as usize;
-        let stored = remains.get(start..start.checked_add(message.stored.stored_bytes as usize)?)?;
-        broker::Envelope::from_stored(bytes::Bytes::copy_from_slice(stored)).ok()
+        let flaw =
+            flaw.filter(|flaw| flaw.entries.as_ref().is_some_and(|entries| entries.start() == entries.end()));
+        flaw.map(|flaw| survey.remains(flaw)).unwrap_or_default()
     }
 }
 

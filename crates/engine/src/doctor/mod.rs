@@ -59,6 +59,14 @@ pub enum DoctorError {
     /// An entry is whole, and says what this version does not know.
     #[error("{0}; a newer Forebay wrote it, so take the doctor of that version")]
     Newer(#[from] BrokenRecord),
+    /// A file is whole, and of a format that this version does not know.
+    #[error(
+        "{file} is whole, but of a format that this version does not know; take the doctor of the Forebay that wrote it"
+    )]
+    NewerFormat {
+        /// Which, from the data directory on.
+        file: String,
+    },
     /// Examined again after the repair, the log was not sound.
     #[error(
         "the repair of {log} did not make it sound: {problem}; nothing that could be read was taken away, please report this"

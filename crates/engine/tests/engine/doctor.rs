@@ -2,11 +2,13 @@
 
 mod directory;
 
-use engine::doctor::{Examination, Meaning, make_aside, repair};
+use std::io::IoSlice;
+
+use engine::doctor::{DoctorError, Examination, Meaning, make_aside, repair};
 use field_table::ShortString;
 use journal::storage::{MemoryStorage, Storage};
 
-use self::directory::{BLOCK, Directory, NOW, flip, options};
+use self::directory::{BLOCK, Directory, NOW, flip, options, read};
 use crate::bench::{declare, log};
 
 /// A kind of damage, and what becomes of it.
@@ -389,4 +391,35 @@ fn mend(directory: &Directory) {
     let files = directory.files();
     repair(&files, &log(), &make_aside(&files).unwrap(), options(), NOW).unwrap();
     assert!(directory.examine().is_sound());
+}
+
+#[test]
+fn what_a_newer_version_wrote_is_not_repaired_away() {
+    let rewrite = |storage: &MemoryStorage, path: &str, change: fn(&mut Vec<u8>)| {
+        let mut bytes = read(storage, path);
+        change(&mut bytes);
+        storage.open(path).unwrap().write_all_at(&mut [IoSlice::new(&bytes)], 0).unwrap();
+    };
+    let newer_claim = |claim: &mut Vec<u8>| {
+        claim[8] = 2;
+        let crc = crc32c::crc32c(&claim[..60]);
+        claim[60..].copy_from_slice(&crc.to_le_bytes());
+    };
+    let newer_manifest = |manifest: &mut Vec<u8>| {
+        let text =
+            String::from_utf8(manifest.clone()).unwrap().replace("forebay-manifest 1", "forebay-manifest 2");
+        let above = text.rsplit_once("crc32c ").unwrap().0;
+        *manifest = format!("{above}crc32c {:08x}\n", crc32c::crc32c(above.as_bytes())).into_bytes();
+    };
+    let healthy = Directory::new();
+    let (claim, manifest) = (healthy.fork(), healthy.fork());
+    rewrite(&claim.journal, "vhost/CLAIM", newer_claim);
+    rewrite(&manifest.data, &manifest.checkpoint("manifest-", 0), newer_manifest);
+    for directory in [claim, manifest] {
+        let before = directory.content();
+        let files = directory.files();
+        let refusal = repair(&files, &log(), "damaged", options(), NOW).unwrap_err();
+        assert!(matches!(refusal, DoctorError::NewerFormat { .. }), "{refusal}");
+        assert_eq!(directory.content(), before);
+    }
 }

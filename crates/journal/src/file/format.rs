@@ -16,6 +16,10 @@ pub(super) const PAYLOAD_BYTES_MAX: u64 = 1 << 30;
 /// What is wrong with bytes that are no header at all.
 pub(super) const NO_HEADER: &str = "there is no header";
 
+/// What is wrong with a header that is whole, of a version that this one does not know.
+pub(super) const UNKNOWN_VERSION: &str =
+    "the header is of an unknown format version; it needs a newer Forebay";
+
 const SEGMENT_MAGIC: [u8; 8] = *b"forebayS";
 const CLAIM_MAGIC: [u8; 8] = *b"forebayC";
 const ENTRY_MAGIC: [u8; 4] = *b"fbjE";
@@ -192,7 +196,7 @@ impl<'a> Decoder<'a> {
         let mut decoder = Decoder { bytes, at: magic.len() };
         match u16::from_le_bytes(decoder.take()) {
             VERSION => Ok(decoder),
-            _ => Err("the header is of an unknown format version; it needs a newer Forebay"),
+            _ => Err(UNKNOWN_VERSION),
         }
     }
 

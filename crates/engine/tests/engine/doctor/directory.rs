@@ -141,7 +141,7 @@ fn read_folder(storage: &MemoryStorage, folder: &str, prefix: &str, content: &mu
     }
 }
 
-fn read(storage: &MemoryStorage, path: &str) -> Vec<u8> {
+pub(super) fn read(storage: &MemoryStorage, path: &str) -> Vec<u8> {
     let file = storage.open(path).unwrap();
     let mut bytes = vec![0; file.len().unwrap() as usize];
     file.read_exact_at(&mut bytes, 0).unwrap();

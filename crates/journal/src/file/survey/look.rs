@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::super::folder::{Folder, FolderItem, NamedFile, SEGMENT_BYTES_MIN};
-use super::super::format::{BLOCK_BYTES, ClaimRecord, HEADER_BYTES, NO_HEADER, SegmentHeader};
+use super::super::format::{
+    BLOCK_BYTES, ClaimRecord, HEADER_BYTES, NO_HEADER, SegmentHeader, UNKNOWN_VERSION,
+};
 use super::super::walk::{EARLIER_USE, Found, SEGMENT_ENDS, SegmentWalk};
 use super::stretches::{Stretch, Stretches};
 use super::{ClaimFinding, Flaw, FlawKind, SegmentFinding, SpareFinding, Survey};
@@ -56,6 +58,7 @@ pub(super) fn look(folder: Folder) -> Result<Survey, ClaimError> {
         durable,
         epoch,
         last: Lsn::ZERO,
+        newer: None,
         is_half_destroyed,
         whole: Vec::new(),
         last_link: 0,
@@ -138,6 +141,7 @@ impl Survey {
             _ => return,
         };
         let file = self.folder.claim_path();
+        self.note_version(&file, &detail);
         self.flaws.push(Flaw { kind: FlawKind::Claim, file, offset: 0, entries: None, detail });
     }
 
@@ -180,6 +184,7 @@ impl Survey {
             }
             Ok(header) => return Some(*header),
         };
+        self.note_version(file, &detail);
         let file = file.to_owned();
         self.flaws.push(Flaw { kind: FlawKind::SegmentHeader, file, offset: 0, entries: None, detail });
         None
@@ -195,6 +200,7 @@ impl Survey {
                     continue;
                 }
                 Stretch::Hole { offset, detail } => {
+                    self.note_version(&walk.file.path, &detail);
                     hole.get_or_insert((offset, detail));
                     continue;
                 }
@@ -229,6 +235,12 @@ impl Survey {
                 let (file, number) = (walk.file.path.clone(), walk.number);
                 *end = End { file, number, offset, detail, lsn: end.lsn, crc: end.crc };
             }
+        }
+    }
+
+    fn note_version(&mut self, file: &str, detail: &str) {
+        if detail == UNKNOWN_VERSION {
+            self.newer.get_or_insert_with(|| file.to_owned());
         }
     }
 

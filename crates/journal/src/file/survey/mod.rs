@@ -38,6 +38,8 @@ pub struct Survey {
     pub epoch: Epoch,
     /// The last entry that can be read.
     pub last: Lsn,
+    /// A file with a header that is whole and of a newer version of the format: this one can neither read nor repair the log.
+    pub newer: Option<String>,
     /// A crash has interrupted the removal of the log; the next claim goes on with it.
     pub is_half_destroyed: bool,
     /// Whole entries, as ascending ranges.
