@@ -1,5 +1,6 @@
 //! Every kind of damage: what an examination says of it, what a repair leaves, and what an engine then finds.
 
+mod chance;
 mod directory;
 
 use std::io::IoSlice;

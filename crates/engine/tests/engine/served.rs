@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use broker::{
     Command, ConnectionId, Effect, Envelope, Operation, RequestTag, SessionId, Standalone, Timestamp,
 };
-use engine::{Engine, OpenError, Outlet, Released, Settings};
+use engine::{Engine, Health, OpenError, Outlet, Released, Settings};
 use field_table::ShortString;
 use journal::storage::Storage;
 use journal::{FileJournal, FileOptions, LogName};
@@ -98,6 +98,7 @@ impl Served {
             if let Some(first) = told.into_iter().next() {
                 return first.effect;
             }
+            assert_eq!(self.engine.health(), Health::Serving);
             assert!(start.elapsed() < Duration::from_secs(20), "no answer: {:?}", self.engine);
             std::thread::yield_now();
         }
