@@ -106,28 +106,24 @@ fn open(folder: &Folder, number: u64) -> Result<Opened, ClaimError> {
     Ok(Opened { file, number, bytes, header })
 }
 
-/// The id that most of the readable headers have; of two, the claim record's.
+/// The id that most segments have; of several, the claim record's. Without a readable header, what the record says, or else
+/// the entries themselves.
 fn log_id(claim: &ClaimFinding, opened: &[Opened]) -> Option<u64> {
-    let mut votes: BTreeMap<u64, usize> = BTreeMap::new();
     let claimed = match claim {
         ClaimFinding::Whole { log_id, .. } => Some(*log_id),
         _ => None,
     };
-    let headers = opened.iter().filter_map(|segment| segment.header.as_ref().ok());
-    for id in claimed.into_iter().chain(headers.map(|header| header.log_id)) {
-        *votes.entry(id).or_default() += 1;
+    let mut votes: BTreeMap<u64, usize> = BTreeMap::new();
+    for header in opened.iter().filter_map(|segment| segment.header.as_ref().ok()) {
+        *votes.entry(header.log_id).or_default() += 1;
     }
-    // Without any of them, the entries themselves tell.
-    if votes.is_empty() {
-        return opened.iter().find_map(|segment| {
-            let mut offsets = (BLOCK_BYTES..segment.bytes).step_by(BLOCK_BYTES as usize);
-            offsets.find_map(|offset| SegmentWalk::log_id_at(&segment.file, offset))
-        });
-    }
-    let most = votes.values().copied().max()?;
-    claimed
-        .filter(|id| votes.get(id) == Some(&most))
-        .or_else(|| votes.iter().find(|(_, count)| **count == most).map(|(id, _)| *id))
+    let elected = votes.iter().max_by_key(|(id, count)| (**count, Some(**id) == claimed)).map(|(id, _)| *id);
+    elected.or(claimed).or_else(|| opened.iter().find_map(id_in_entries))
+}
+
+fn id_in_entries(segment: &Opened) -> Option<u64> {
+    let mut offsets = (BLOCK_BYTES..segment.bytes).step_by(BLOCK_BYTES as usize);
+    offsets.find_map(|offset| SegmentWalk::log_id_at(&segment.file, offset))
 }
 
 impl Survey {
