@@ -8,6 +8,7 @@
 
 mod apply;
 mod broker;
+mod census;
 mod command;
 mod consumer;
 mod counts;
@@ -25,6 +26,7 @@ mod record;
 mod refusal;
 mod reply_to;
 mod routing;
+mod salvage;
 mod seal;
 mod session;
 mod standalone;
@@ -35,6 +37,7 @@ mod varint;
 mod view;
 
 pub use broker::{Broker, Handled, Settings, Want};
+pub use census::{Census, QueueCensus, TaskCensus};
 pub use command::{Binding, Command, Consume, DeclareExchange, DeclareQueue, Operation, Outcome, Publish};
 pub use counts::{Counters, Totals};
 pub use effect::{Addressed, Answer, Effect, Recipient, ReplyHead, StoredMessage};
@@ -50,6 +53,7 @@ pub use record::{
 };
 pub use refusal::{Described, Refusal, Resource};
 pub use reply_to::{REPLY_QUEUE, is_reply_address};
+pub use salvage::{Conclusions, LostMessage};
 pub use seal::{BrokenRow, Sealed};
 pub use standalone::{Complete, Enqueue, Fail, IdempotencyKey, Lease, Standalone, Until};
 pub use task::{

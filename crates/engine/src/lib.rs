@@ -12,6 +12,7 @@ mod bodies;
 mod checkpoint;
 mod commit;
 mod counts;
+pub mod doctor;
 mod engine;
 mod link;
 mod lone;
@@ -19,7 +20,7 @@ mod recovery;
 mod release;
 mod settings;
 
-pub use checkpoint::{CheckpointDone, CheckpointError, CheckpointJob};
+pub use checkpoint::{CheckpointDamage, CheckpointDone, CheckpointError, CheckpointJob};
 pub use counts::Counts;
 pub use engine::{Engine, Health};
 pub use link::{Outlet, Released};

@@ -72,7 +72,7 @@ impl Engine {
                 Ok(bytes) => self.bodies.entry_read(lsn, range.start, bytes),
                 Err(error) => self.fail_with(format!(
                     "a message body of entry {} can't be read back: {error}. Nothing more is confirmed; \
-                     check the disk, and the segments that docs/journal-format.md describes",
+                     check the disk, then look with `forebay doctor DIR`",
                     lsn.0
                 )),
             }
@@ -215,7 +215,7 @@ impl Engine {
             Some(Found::Damaged(lsn)) => {
                 self.fail_with(format!(
                     "entry {} of the journal is damaged: it holds no message where one was written. Nothing more is \
-                     confirmed; check the disk, and the segments that docs/journal-format.md describes",
+                     confirmed; check the disk, then look with `forebay doctor DIR`",
                     lsn.0
                 ));
                 return None;

@@ -55,3 +55,4 @@ pub use backend::{Backend, Condition, Host, LoginRefused, Page, Right, Submitted
 pub use connection::serve;
 pub use limits::Limits;
 pub use service::Service;
+pub use time_text::rfc3339;

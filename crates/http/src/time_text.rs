@@ -12,7 +12,7 @@ struct Date {
 }
 
 /// A time in UTC with milliseconds: `2026-11-22T21:30:00.000Z`.
-pub(crate) fn rfc3339(time: Timestamp) -> String {
+pub fn rfc3339(time: Timestamp) -> String {
     let Date { year, month, day } = Date::of(time.0 / DAY_MS);
     let (hour, minute, second) = clock(time.0 % DAY_MS / 1000);
     let milli = time.0 % 1000;

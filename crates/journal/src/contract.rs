@@ -170,7 +170,8 @@ pub trait Writer: Send {
     /// nothing to the engine. The answer is fetched by [`Writer::completed_reads`]. Reads work in terminal
     /// states as well.
     ///
-    /// The checksum covers the whole payload and is therefore only verified when all of it is read.
+    /// A part is only handed out if the whole payload is as it was written, which the first read of an entry makes
+    /// sure of.
     fn read(&mut self, ticket: u64, lsn: Lsn, range: Range<u64>);
 
     /// Moves the reads completed since the last call to the end of `out`.

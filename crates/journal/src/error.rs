@@ -19,7 +19,7 @@ pub enum ClaimError {
     },
     /// Entries right behind the cursor were trimmed. Start from a newer checkpoint.
     #[error(
-        "replay was to start at entry {from}, but the log starts at {first}; a checkpoint at {first} or later is needed"
+        "replay was to start at entry {from}, but the log starts at {first}; a checkpoint at {first} or later is needed; `forebay doctor DIR` shows what is there"
     )]
     Trimmed {
         /// The entry that replay needed first.
@@ -34,7 +34,7 @@ pub enum ClaimError {
     ForeignCursor,
     /// Entries that were durable are damaged. Nothing was changed; a human has to decide.
     #[error(
-        "the journal is damaged at entry {lsn}: {detail} in {file} at byte {offset}; it was durable, so it is not cut off silently; see \"Damage\" in docs/journal-format.md for the ways on"
+        "the journal is damaged at entry {lsn}: {detail} in {file} at byte {offset}; it was durable, so it is not cut off silently; `forebay doctor DIR` shows what is damaged, see \"Damage\" in docs/journal-format.md"
     )]
     Corrupt {
         /// The file, relative to the journal's root.
@@ -73,7 +73,7 @@ pub enum ReadError {
     },
     /// An entry at or below the tail cannot be read back as it was written.
     #[error(
-        "the journal is damaged at entry {lsn}: {detail} in {file} at byte {offset}; see \"Damage\" in docs/journal-format.md for the ways on"
+        "the journal is damaged at entry {lsn}: {detail} in {file} at byte {offset}; `forebay doctor DIR` shows what is damaged, see \"Damage\" in docs/journal-format.md"
     )]
     Corrupt {
         /// The file, relative to the journal's root.
@@ -126,7 +126,7 @@ pub enum BodyError {
     },
     /// The entry cannot be read back as it was written.
     #[error(
-        "the journal is damaged at entry {lsn}: {detail} in {file} at byte {offset}; see \"Damage\" in docs/journal-format.md for the ways on"
+        "the journal is damaged at entry {lsn}: {detail} in {file} at byte {offset}; `forebay doctor DIR` shows what is damaged, see \"Damage\" in docs/journal-format.md"
     )]
     Corrupt {
         /// The file, relative to the journal's root.

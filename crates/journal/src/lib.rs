@@ -8,6 +8,7 @@
 //! - [`MemoryJournal`] keeps it in memory, step by step, with faults on demand. It is for tests, for simulation, and
 //!   for brokers that leave nothing on disk.
 //!
+//! - [`Survey`] looks at all of a log in files that nobody has claimed, and puts a damaged one in order.
 //! - [`storage`] is the file layer, with a real one and one in memory that can lose power.
 //!
 //! Nothing here is asynchronous. Engines that need threads bring their own, and report through
@@ -26,6 +27,9 @@ pub use contract::{
     Claim, Description, Entry, Help, InFlight, Journal, ReadDone, Reader, SegmentInfo, State, Wake, Writer,
 };
 pub use error::{BodyError, ClaimError, DestroyError, LostReason, ReadError};
+pub use file::survey::{
+    ClaimFinding, Flaw, FlawKind, Foresight, SegmentFinding, SpareFinding, Survey, TornTail,
+};
 pub use file::{FileJournal, FileOptions, Pending, Step};
 pub use log_name::{LogName, LogNameError};
 pub use memory::MemoryJournal;

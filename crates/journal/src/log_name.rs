@@ -42,6 +42,18 @@ impl LogName {
         LogName::new(&name)
     }
 
+    /// The text that [`LogName::escaped`] made it of, as far as it did.
+    pub fn unescaped(&self) -> String {
+        let (mut text, mut rest) = (Vec::new(), self.0.as_bytes());
+        while let [first, after @ ..] = rest {
+            let code = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+            let code = code.and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(|_| *first == b'%');
+            text.push(code.unwrap_or(*first));
+            rest = if code.is_some() { &after[2..] } else { after };
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
     /// The name itself.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -85,6 +97,14 @@ mod tests {
         assert_eq!(LogName::escaped("/").unwrap().as_str(), "%2F");
         assert_eq!(LogName::escaped("../a").unwrap().as_str(), "%2E%2E%2Fa");
         assert_eq!(LogName::escaped("%2F").unwrap().as_str(), "%252F");
+    }
+
+    #[test]
+    fn escaped_names_are_read_back() {
+        for text in ["/", "../a", "%2F", "shop", "größe", "%"] {
+            assert_eq!(LogName::escaped(text).unwrap().unescaped(), text);
+        }
+        assert_eq!(LogName::new("50%").unwrap().unescaped(), "50%");
     }
 
     #[test]

@@ -51,13 +51,14 @@ impl Manifest {
         text
     }
 
+    /// Whether the text is a whole manifest of another version.
+    pub(crate) fn is_of_another_version(text: &str) -> bool {
+        checked(text).is_some_and(|above| above.lines().next() != Some(TITLE))
+    }
+
     /// `None` if the text is not a whole manifest of this version.
     pub(crate) fn from_text(text: &str) -> Option<Self> {
-        let (above, checksum) = text.strip_suffix('\n')?.rsplit_once("\ncrc32c ")?;
-        if u32::from_str_radix(checksum, 16).ok()? != crc32c::crc32c(format!("{above}\n").as_bytes()) {
-            return None;
-        }
-        let mut lines = above.lines();
+        let mut lines = checked(text)?.lines();
         if lines.next()? != TITLE {
             return None;
         }
@@ -71,6 +72,13 @@ impl Manifest {
             run_bytes: value("run_bytes")?.parse().ok()?,
         })
     }
+}
+
+/// The lines above the checksum, if that is right.
+fn checked(text: &str) -> Option<&str> {
+    let (above, checksum) = text.strip_suffix('\n')?.rsplit_once("\ncrc32c ")?;
+    let found = crc32c::crc32c(format!("{above}\n").as_bytes());
+    (u32::from_str_radix(checksum, 16).ok()? == found).then_some(above)
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {

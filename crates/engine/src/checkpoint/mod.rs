@@ -19,6 +19,7 @@ use crate::engine::Engine;
 
 pub use job::{CheckpointDone, CheckpointError, CheckpointJob};
 pub(crate) use manifest::Manifest;
+pub use store::CheckpointDamage;
 pub(crate) use store::CheckpointStore;
 
 /// Where the checkpoints of an engine stand.

@@ -60,30 +60,47 @@ impl<Error, Sink: FnMut(&[u8]) -> Result<(), Error>> RunWriter<Sink> {
     }
 }
 
-/// Reads a run; `row` says whether it could take the row. `None` if the run is not whole.
-pub(super) fn read(mut run: Bytes, mut row: impl FnMut(&[u8], Bytes) -> Option<()>) -> Option<()> {
+/// Reads a run; `row` says whether it could take the row. If the run is not whole, the offset of the first block that is
+/// not.
+pub(super) fn read(mut run: Bytes, mut row: impl FnMut(&[u8], Bytes) -> Option<()>) -> Result<(), u64> {
+    let bytes = run.len();
     if run.len() < MAGIC.len() || run.split_to(MAGIC.len()) != MAGIC[..] {
-        return None;
+        return Err(0);
     }
     let mut rows = 0;
     loop {
-        let (length, checksum) = (run.try_get_u32().ok()?, run.try_get_u32().ok()?);
-        if length == 0 {
-            let whole = run.len() == 8 && crc32c::crc32c(&run) == checksum && run.get_u64() == rows;
-            return whole.then_some(());
-        }
-        let mut block = take(&mut run, length as usize)?;
-        if crc32c::crc32c(&block) != checksum {
-            return None;
-        }
-        while !block.is_empty() {
-            let length = block.try_get_u16().ok()?;
-            let key = take(&mut block, length.into())?;
-            let length = block.try_get_u32().ok()?;
-            row(&key, take(&mut block, length as usize)?)?;
-            rows += 1;
+        let offset = (bytes - run.len()) as u64;
+        match read_block(&mut run, &mut rows, &mut row) {
+            Some(true) => {}
+            Some(false) => return Ok(()),
+            None => return Err(offset),
         }
     }
+}
+
+/// Reads a block, or the footer: then `false`.
+fn read_block(
+    run: &mut Bytes,
+    rows: &mut u64,
+    row: &mut impl FnMut(&[u8], Bytes) -> Option<()>,
+) -> Option<bool> {
+    let (length, checksum) = (run.try_get_u32().ok()?, run.try_get_u32().ok()?);
+    if length == 0 {
+        let whole = run.len() == 8 && crc32c::crc32c(run) == checksum && run.get_u64() == *rows;
+        return whole.then_some(false);
+    }
+    let mut block = take(run, length as usize)?;
+    if crc32c::crc32c(&block) != checksum {
+        return None;
+    }
+    while !block.is_empty() {
+        let length = block.try_get_u16().ok()?;
+        let key = take(&mut block, length.into())?;
+        let length = block.try_get_u32().ok()?;
+        row(&key, take(&mut block, length as usize)?)?;
+        *rows += 1;
+    }
+    Some(true)
 }
 
 fn take(bytes: &mut Bytes, length: usize) -> Option<Bytes> {
@@ -114,7 +131,8 @@ mod tests {
             assert_eq!((key, value.len()), (&next.to_be_bytes()[..], next as usize % 300));
             next += 1;
             Some(())
-        })?;
+        })
+        .ok()?;
         Some(next)
     }
 
@@ -125,13 +143,24 @@ mod tests {
     }
 
     #[test]
+    fn damage_is_named_by_its_block() {
+        let whole = run(3000);
+        let second = 8 + 8 + u32::from_be_bytes(whole[8..12].try_into().unwrap()) as usize;
+        for (at, offset) in [(3, 0), (8, 8), (500, 8), (second, second), (second + 77, second)] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            assert_eq!(read(damaged.into(), |_, _| Some(())), Err(offset as u64), "changed at {at}");
+        }
+    }
+
+    #[test]
     fn a_cut_or_changed_run_is_noticed() {
         let whole = run(5);
         for at in 0..whole.len() {
-            assert!(read(whole[..at].to_vec().into(), |_, _| Some(())).is_none(), "cut at {at}");
+            assert!(read(whole[..at].to_vec().into(), |_, _| Some(())).is_err(), "cut at {at}");
             let mut damaged = whole.clone();
             damaged[at] ^= 0x10;
-            assert!(read(damaged.into(), |_, _| Some(())).is_none(), "changed at {at}");
+            assert!(read(damaged.into(), |_, _| Some(())).is_err(), "changed at {at}");
         }
     }
 }

@@ -42,6 +42,18 @@ impl CheckpointStore {
         Ok(store)
     }
 
+    /// The folder as it is; nothing is made. `None` if there is none.
+    pub(crate) fn look(storage: Arc<dyn Storage>, log: &LogName) -> Result<Option<Self>, CheckpointError> {
+        let store = Self { storage, folder: format!("{ROOT}/{}", log.as_str()) };
+        let exists = store.check(&store.folder, store.storage.exists(&store.folder))?;
+        Ok(exists.then_some(store))
+    }
+
+    /// The folders of all checkpoints: one for each log.
+    pub(crate) fn logs(storage: &dyn Storage) -> io::Result<Vec<String>> {
+        if storage.exists(ROOT)? { storage.list(ROOT) } else { Ok(Vec::new()) }
+    }
+
     /// The newest checkpoint that is whole: its manifest and the broker that it describes. What is damaged is passed
     /// over, with a word in the log.
     pub(crate) fn load(
@@ -50,8 +62,8 @@ impl CheckpointStore {
     ) -> Result<Option<(Manifest, Broker)>, CheckpointError> {
         for position in self.manifests()?.into_iter().rev() {
             match self.load_one(position, fresh()) {
-                Some(found) => return Ok(Some(found)),
-                None => tracing::warn!(
+                Ok(found) => return Ok(Some(found)),
+                Err(_) => tracing::warn!(
                     "checkpoint {}/{} is damaged; falling back on the one before it and a longer replay",
                     self.folder,
                     name(MANIFEST, position)
@@ -78,13 +90,13 @@ impl CheckpointStore {
     }
 
     /// Writes the run that a manifest will name. Its length in bytes.
-    pub(super) fn write_run(&self, manifest: &Manifest, state: &Sealed) -> Result<u64, CheckpointError> {
+    pub(crate) fn write_run(&self, manifest: &Manifest, state: &Sealed) -> Result<u64, CheckpointError> {
         let path = self.path(&run_of(manifest));
         self.check(&path, self.write_run_to(&path, state))
     }
 
     /// Writes a manifest, removes all but the last two, and says which position the older of them has.
-    pub(super) fn write_manifest(&self, manifest: &Manifest) -> Result<Option<Lsn>, CheckpointError> {
+    pub(crate) fn write_manifest(&self, manifest: &Manifest) -> Result<Option<Lsn>, CheckpointError> {
         let path = self.path(&name(MANIFEST, manifest.position));
         self.check(&path, self.replace(&path, manifest.to_text().as_bytes()))?;
         let manifests = self.manifests()?;
@@ -101,15 +113,57 @@ impl CheckpointStore {
         Ok((kept.len() == KEPT).then(|| kept[0]))
     }
 
-    fn load_one(&self, position: Lsn, mut broker: Broker) -> Option<(Manifest, Broker)> {
-        let manifest = self.read(&self.path(&name(MANIFEST, position))).ok()?;
-        let manifest = Manifest::from_text(std::str::from_utf8(&manifest).ok()?)?;
-        let run = self.read(&self.path(&run_of(&manifest))).ok()?;
-        if manifest.position != position || manifest.run_bytes != run.len() as u64 {
-            return None;
+    /// The checkpoint of a manifest, or what is wrong with it.
+    pub(crate) fn load_one(
+        &self,
+        position: Lsn,
+        mut broker: Broker,
+    ) -> Result<(Manifest, Broker), CheckpointDamage> {
+        let damage = |file: &str, offset: u64, detail: &str| CheckpointDamage {
+            file: file.to_owned(),
+            offset,
+            detail: detail.to_owned(),
+            is_newer: false,
+        };
+        let newer =
+            |file: &str| CheckpointDamage { is_newer: true, ..damage(file, 0, "a newer Forebay wrote it") };
+        let path = self.path(&name(MANIFEST, position));
+        let manifest = self.read(&path).map_err(|error| damage(&path, 0, &unreadable(&error)))?;
+        let text = std::str::from_utf8(&manifest).unwrap_or_default();
+        if Manifest::is_of_another_version(text) {
+            return Err(newer(&path));
         }
-        run_file::read(run, |key, value| broker.restore(key, value).ok())?;
-        Some((manifest, broker))
+        let manifest = Manifest::from_text(text).filter(|manifest| manifest.position == position);
+        let manifest = manifest.ok_or_else(|| damage(&path, 0, "it is not a whole manifest"))?;
+        let path = self.path(&run_of(&manifest));
+        let run = self.read(&path).map_err(|error| damage(&path, 0, &unreadable(&error)))?;
+        if manifest.run_bytes != run.len() as u64 {
+            let detail = format!("the run has {} bytes, its manifest says {}", run.len(), manifest.run_bytes);
+            return Err(damage(&path, manifest.run_bytes.min(run.len() as u64), &detail));
+        }
+        let restored = run_file::read(run.clone(), |key, value| broker.restore(key, value).ok());
+        // Whole, and yet not understood.
+        if restored.is_err() && run_file::read(run, |_, _| Some(())).is_ok() {
+            return Err(newer(&path));
+        }
+        restored.map_err(|offset| damage(&path, offset, "a block of the run is not as it was written"))?;
+        Ok((manifest, broker))
+    }
+
+    /// Removes all files but those of the checkpoint at this position.
+    pub(crate) fn keep_only(&self, position: Lsn) -> Result<(), CheckpointError> {
+        for file in self.files()? {
+            if ![RUN, MANIFEST].iter().any(|kind| file == name(kind, position)) {
+                let path = self.path(&file);
+                self.check(&path, self.storage.remove(&path))?;
+            }
+        }
+        self.check(&self.folder, self.storage.sync_directory(&self.folder))
+    }
+
+    /// The name of the manifest at this position.
+    pub(crate) fn manifest_path(&self, position: Lsn) -> String {
+        self.path(&name(MANIFEST, position))
     }
 
     fn write_run_to(&self, path: &str, state: &Sealed) -> io::Result<u64> {
@@ -154,23 +208,44 @@ impl CheckpointStore {
     }
 
     /// The positions of all manifests, ascending.
-    fn manifests(&self) -> Result<Vec<Lsn>, CheckpointError> {
+    pub(crate) fn manifests(&self) -> Result<Vec<Lsn>, CheckpointError> {
         let position = |file: &String| u64::from_str_radix(file.strip_prefix(MANIFEST)?, 16).ok().map(Lsn);
         let mut positions: Vec<Lsn> = self.files()?.iter().filter_map(position).collect();
         positions.sort_unstable();
         Ok(positions)
     }
 
-    fn files(&self) -> Result<Vec<String>, CheckpointError> {
+    /// The names of all files.
+    pub(crate) fn files(&self) -> Result<Vec<String>, CheckpointError> {
         self.check(&self.folder, self.storage.list(&self.folder))
     }
 
-    fn path(&self, file: &str) -> String {
+    pub(crate) fn path(&self, file: &str) -> String {
         format!("{}/{file}", self.folder)
     }
 
     fn check<T>(&self, file: &str, result: io::Result<T>) -> Result<T, CheckpointError> {
         result.map_err(|source| CheckpointError { file: file.to_owned(), source })
+    }
+}
+
+/// What is wrong with a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckpointDamage {
+    /// The file, relative to the data directory.
+    pub file: String,
+    /// Where in the file, in bytes.
+    pub offset: u64,
+    /// What is wrong there.
+    pub detail: String,
+    /// It is whole, but this version does not understand it.
+    pub is_newer: bool,
+}
+
+fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "the file is missing".to_owned(),
+        _ => format!("the disk cannot read it ({error})"),
     }
 }
 

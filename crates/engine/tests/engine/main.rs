@@ -5,5 +5,8 @@ mod bench;
 mod bodies;
 mod checkpoints;
 mod crashes;
+mod doctor;
+mod fixtures;
 mod power_cuts;
 mod releasing;
+mod served;

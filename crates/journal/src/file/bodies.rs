@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
@@ -21,6 +22,10 @@ const THREADS_MAX: usize = 2;
 /// Segment files kept open for reading. More are opened again each time.
 const OPEN_FILES_MAX: usize = 16;
 
+/// Entries that are remembered to be whole, so that further parts of them are read without looking at the rest. 8 bytes
+/// each.
+const WHOLE_MAX: usize = 1024;
+
 /// The reads of one writer.
 pub(super) struct Bodies {
     folder: Folder,
@@ -33,6 +38,8 @@ pub(super) struct Bodies {
     done: Mutex<Vec<ReadDone>>,
     /// Open files, the most recently used last.
     open: Mutex<Vec<(u64, NamedFile)>>,
+    /// Entries whose payloads were found whole, each at its number modulo the length.
+    whole: Vec<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -60,6 +67,7 @@ impl Bodies {
             arrived: Condvar::new(),
             done: Mutex::default(),
             open: Mutex::default(),
+            whole: std::iter::repeat_with(AtomicU64::default).take(WHOLE_MAX).collect(),
         }
     }
 
@@ -171,18 +179,40 @@ impl Bodies {
         if end - start == entry_bytes {
             return walk.payload(&found)?.map_err(|invalid| corrupt(&walk, found.offset, lsn, invalid));
         }
+        self.check_whole(&walk, &found)?;
         let mut bytes = vec![0; (end - start) as usize];
         walk.file.read(&mut bytes, found.payload_at() + start)?;
         Ok(bytes.into())
     }
 
-    /// Walks through a segment that has no index yet, once.
+    /// Looks at all of the payload, unless that was done of late: the checksum is known of the whole alone, and a part must
+    /// not be handed out when the disk has changed it.
+    fn check_whole(&self, walk: &SegmentWalk, found: &Found) -> Result<(), BodyError> {
+        let lsn = found.header.lsn;
+        let place = &self.whole[lsn.0 as usize % WHOLE_MAX];
+        if place.load(Ordering::Relaxed) == lsn.0 {
+            return Ok(());
+        }
+        if walk.payload_crc(found)? != found.header.payload_crc {
+            return Err(corrupt(walk, found.offset, lsn, "the checksum of the payload is wrong"));
+        }
+        place.store(lsn.0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Walks through a segment that has no index yet, once. Over damage it goes block by block: what lies behind is read
+    /// all the same.
     fn index(&self, walk: &SegmentWalk) -> Result<Samples, BodyError> {
         let mut samples = Samples::default();
         let mut offset = BLOCK_BYTES;
-        while let Ok(found) = walk.header(offset)? {
-            samples.note(found.header.lsn, offset);
-            offset = found.end();
+        while offset < walk.bytes {
+            match walk.header(offset)? {
+                Ok(found) => {
+                    samples.note(found.header.lsn, offset);
+                    offset = found.end();
+                }
+                Err(_) => offset += BLOCK_BYTES,
+            }
         }
         lock(&self.session.segments).set_samples(walk.number, samples.clone());
         Ok(samples)
@@ -205,15 +235,23 @@ impl Bodies {
     }
 }
 
-/// Walks from the nearest known entry to the wanted one.
+/// Walks from the nearest known entry to the wanted one, over damage block by block.
 fn find(walk: &SegmentWalk, lsn: Lsn, nearest: Option<Sample>) -> Result<Found, BodyError> {
     let Some(Sample { mut offset, .. }) = nearest else { return Err(BodyError::Trimmed { lsn }) };
+    let mut damage: Option<(u64, Invalid)> = None;
     loop {
         match walk.header(offset)? {
             Ok(found) if found.header.lsn == lsn => return Ok(found),
-            Ok(found) if found.header.lsn < lsn => offset = found.end(),
-            Ok(_) => return Err(corrupt(walk, offset, lsn, "another entry stands in its place")),
-            Err(invalid) => return Err(corrupt(walk, offset, lsn, invalid)),
+            Ok(found) if found.header.lsn < lsn => (damage, offset) = (None, found.end()),
+            Err(invalid) if offset + BLOCK_BYTES < walk.bytes => {
+                damage.get_or_insert((offset, invalid));
+                offset += BLOCK_BYTES;
+            }
+            other => {
+                let invalid = other.err().unwrap_or("another entry stands in its place");
+                let (offset, invalid) = damage.unwrap_or((offset, invalid));
+                return Err(corrupt(walk, offset, lsn, invalid));
+            }
         }
     }
 }

@@ -65,6 +65,16 @@ impl NamedFile {
         self.file.sync_data().map_err(|error| self.failure("sync", error))
     }
 
+    /// Also makes the size durable.
+    pub(super) fn sync_all(&self) -> Result<(), Failure> {
+        self.file.sync_all().map_err(|error| self.failure("sync", error))
+    }
+
+    /// Makes the file this long, with zeros.
+    pub(super) fn lengthen(&self, bytes: u64) -> Result<(), Failure> {
+        self.file.set_len(bytes).map_err(|error| self.failure("lengthening", error))
+    }
+
     pub(super) fn bytes(&self) -> Result<u64, Failure> {
         self.file.len().map_err(|error| self.failure("reading the size", error))
     }

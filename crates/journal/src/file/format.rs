@@ -13,6 +13,13 @@ pub(super) const HEADER_BYTES: usize = 64;
 /// overflow.
 pub(super) const PAYLOAD_BYTES_MAX: u64 = 1 << 30;
 
+/// What is wrong with bytes that are no header at all.
+pub(super) const NO_HEADER: &str = "there is no header";
+
+/// What is wrong with a header that is whole, of a version that this one does not know.
+pub(super) const UNKNOWN_VERSION: &str =
+    "the header is of an unknown format version; it needs a newer Forebay";
+
 const SEGMENT_MAGIC: [u8; 8] = *b"forebayS";
 const CLAIM_MAGIC: [u8; 8] = *b"forebayC";
 const ENTRY_MAGIC: [u8; 4] = *b"fbjE";
@@ -181,7 +188,7 @@ impl<'a> Decoder<'a> {
     /// Behind the version, if magic, checksum and version are right.
     fn new(bytes: &'a HeaderBytes, magic: &[u8]) -> Result<Decoder<'a>, &'static str> {
         if !bytes.starts_with(magic) {
-            return Err("there is no header");
+            return Err(NO_HEADER);
         }
         if crc32c::crc32c(&bytes[..CRC_AT]) != stored_crc(bytes) {
             return Err("the checksum of the header is wrong");
@@ -189,7 +196,7 @@ impl<'a> Decoder<'a> {
         let mut decoder = Decoder { bytes, at: magic.len() };
         match u16::from_le_bytes(decoder.take()) {
             VERSION => Ok(decoder),
-            _ => Err("the header is of an unknown format version; it needs a newer Forebay"),
+            _ => Err(UNKNOWN_VERSION),
         }
     }
 

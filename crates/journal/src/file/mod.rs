@@ -15,11 +15,13 @@ mod commit;
 mod folder;
 mod format;
 mod recovery;
+mod repair;
 mod replay;
 mod segments;
 mod session;
 mod spares;
 mod step;
+pub(crate) mod survey;
 mod walk;
 mod writer;
 

@@ -6,10 +6,13 @@
 //! behind the break, says that the missing entry was durable, it is damage and nothing is touched. Otherwise
 //! nobody was ever told about the entry, and it is cut off with all that follows.
 
+mod foresee;
+
 use std::io::IoSlice;
 
 use mistakes::{Mistake, is_planted};
 
+pub(super) use self::foresee::{damaged_claim, foresee};
 use super::folder::{Failure, Folder, FolderItem, NamedFile, SEGMENT_BYTES_MIN};
 use super::format::{BLOCK_BYTES, HEADER_BYTES, SegmentHeader};
 use super::segments::{Samples, Segment};
@@ -54,16 +57,9 @@ pub(super) fn recover(
 ) -> Result<Recovered, ClaimError> {
     let candidates = open_segments(folder, log_id)?;
     if candidates.is_empty() {
-        let missing = |lsn: Lsn| corrupt(&folder.segment_path(1), 0, lsn, "all segments are missing");
-        return match from.max(durable) {
-            Lsn::ZERO => Ok(Recovered {
-                segments: Vec::new(),
-                replay_at: Place::default(),
-                end: None,
-                tail: Lsn::ZERO,
-            }),
-            _ => Err(missing(from.next())),
-        };
+        check_empty(folder, from, durable)?;
+        let (segments, replay_at) = (Vec::new(), Place::default());
+        return Ok(Recovered { segments, replay_at, end: None, tail: Lsn::ZERO });
     }
     let mut scan = Scan::start(&candidates, from, durable)?;
     let invalid = scan.run()?;
@@ -76,19 +72,35 @@ pub(super) fn recover(
     let samples = std::mem::take(&mut scan.samples);
     let mut samples = samples.into_iter();
     let first_scanned = scan.first_index;
+    // An old segment may be damaged where it begins: what lies behind is read all the same.
+    let first_of = |index: usize, candidate: &Candidate| match candidate.first {
+        None if index < first_scanned => first_readable(&candidate.walk),
+        first => Ok(first),
+    };
+    let firsts: Result<Vec<Option<Found>>, Failure> =
+        candidates[..kept].iter().enumerate().map(|(index, candidate)| first_of(index, candidate)).collect();
+    let firsts = firsts?;
     let mut segments = Vec::new();
     for (index, candidate) in candidates[..kept].iter().enumerate() {
         let samples = if index < first_scanned { None } else { samples.next() };
-        let Some(first) = candidate.first.map(|found| found.header.lsn).filter(|first| *first <= tail) else {
+        let Some(first) = firsts[index].map(|found| found.header.lsn).filter(|first| *first <= tail) else {
             continue;
         };
-        let follower = candidates[index + 1..kept].iter().find_map(|next| next.first);
+        let follower = firsts[index + 1..].iter().find_map(|next| *next);
         let last = follower.map_or(tail, |next| next.header.lsn.previous().min(tail));
         let (number, bytes) = (candidate.walk.number, candidate.walk.bytes);
         segments.push(Segment { number, bytes, first, last, samples });
     }
     let end = End { walk: candidates[end].walk.clone(), offset, link };
     Ok(Recovered { segments, replay_at, end: Some(end), tail })
+}
+
+/// A log without segments is new, or it is damaged.
+fn check_empty(folder: &Folder, from: Lsn, durable: Lsn) -> Result<(), ClaimError> {
+    match from.max(durable) {
+        Lsn::ZERO => Ok(()),
+        _ => Err(corrupt(&folder.segment_path(1), 0, from.next(), "all segments are missing")),
+    }
 }
 
 /// A segment file, and its first entry if that has a valid header.
@@ -317,13 +329,19 @@ impl<'a> Scan<'a> {
         Ok(durable)
     }
 
-    /// Removes what is behind the end, so that it can never come back.
-    fn cut(&self, folder: &Folder, invalid: Invalid) -> Result<(), Failure> {
+    /// The headers behind the end, in its segment.
+    fn torn(&self) -> Result<Vec<Found>, Failure> {
         let mut torn = Vec::new();
         each_header(self.walk(), self.offset, |found| {
             torn.push(found);
             true
         })?;
+        Ok(torn)
+    }
+
+    /// Removes what is behind the end, so that it can never come back.
+    fn cut(&self, folder: &Folder, invalid: Invalid) -> Result<(), Failure> {
+        let torn = self.torn()?;
         let later = &self.candidates[self.index + 1..];
         if let Some(last) = torn.last() {
             let (file, bytes) = (&self.walk().file.path, last.end() - self.offset);
@@ -383,6 +401,16 @@ fn each_header(walk: &SegmentWalk, start: u64, mut each: impl FnMut(Found) -> bo
         offset += BLOCK_BYTES;
     }
     Ok(())
+}
+
+/// The first valid header of a segment, wherever it is.
+fn first_readable(walk: &SegmentWalk) -> Result<Option<Found>, Failure> {
+    let mut first = None;
+    each_header(walk, BLOCK_BYTES, |found| {
+        first = Some(found);
+        false
+    })?;
+    Ok(first)
 }
 
 fn rewrite(file: &NamedFile, start: u64, end: u64) -> Result<(), Failure> {

@@ -44,6 +44,12 @@ pub(super) struct SegmentWalk {
 /// An entry that is not what should be there, with the reason.
 pub(super) type Invalid = &'static str;
 
+/// There is no room for another header.
+pub(super) const SEGMENT_ENDS: Invalid = "the segment ends";
+
+/// A header that was there before the file became this segment.
+pub(super) const EARLIER_USE: Invalid = "the entry belongs to an earlier use of the file";
+
 impl SegmentWalk {
     pub(super) fn new(file: NamedFile, number: u64, bytes: u64, log_id: u64) -> SegmentWalk {
         SegmentWalk { file, number, bytes, log_id }
@@ -52,18 +58,25 @@ impl SegmentWalk {
     /// The header at `offset`, if it is one of this segment and its entry fits in.
     pub(super) fn header(&self, offset: u64) -> Result<Result<Found, Invalid>, Failure> {
         if offset + HEADER_BYTES as u64 > self.bytes {
-            return Ok(Err("the segment ends"));
+            return Ok(Err(SEGMENT_ENDS));
         }
         let mut bytes = [0; HEADER_BYTES];
         self.file.read(&mut bytes, offset)?;
         Ok(self.decode(&bytes, offset))
     }
 
+    /// The log that an entry at `offset` says it belongs to, if one can be read there.
+    pub(super) fn log_id_at(file: &NamedFile, offset: u64) -> Option<u64> {
+        let mut bytes = [0; HEADER_BYTES];
+        file.read(&mut bytes, offset).ok()?;
+        EntryHeader::decode(&bytes).ok().map(|(header, _)| header.log_id)
+    }
+
     fn decode(&self, bytes: &[u8; HEADER_BYTES], offset: u64) -> Result<Found, Invalid> {
         let (header, crc) = EntryHeader::decode(bytes)?;
         let found = Found { header, crc, offset };
         if header.log_id != self.log_id || header.segment != self.number {
-            return Err("the entry belongs to an earlier use of the file");
+            return Err(EARLIER_USE);
         }
         if found.end() > self.bytes {
             return Err("the entry is larger than the rest of its segment");
@@ -107,7 +120,8 @@ impl SegmentWalk {
         }
     }
 
-    fn payload_crc(&self, found: &Found) -> Result<u32, Failure> {
+    /// The checksum of the payload as it is.
+    pub(super) fn payload_crc(&self, found: &Found) -> Result<u32, Failure> {
         let mut left = found.header.payload_bytes as usize;
         let mut piece = vec![0; left.min(PIECE_BYTES)];
         let (mut crc, mut at) = (0, found.payload_at());

@@ -4,12 +4,14 @@
 //! promises no more than a file system does: written bytes survive a crash only after a sync of the file,
 //! names only after a sync of their folder.
 
+mod copy;
 mod directory;
 mod memory;
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
+pub use self::copy::copy;
 pub use self::directory::DirectoryStorage;
 pub use self::memory::MemoryStorage;
 

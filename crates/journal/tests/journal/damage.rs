@@ -171,6 +171,41 @@ fn check_refusal(storage: &MemoryStorage, path: &str, at: u64, damaged: u64) {
 }
 
 #[test]
+fn no_part_of_a_damaged_entry_is_handed_out() {
+    let storage = MemoryStorage::new();
+    let offsets = write_log(&storage, 7);
+    let path = segments(&storage).remove(0);
+    let journal = file_journal(&storage);
+    let mut claim = try_claim(&journal, 2, None).unwrap();
+    overwrite(&storage, &path, &[0xff], offsets[1] + 64 + 8000);
+    let parts =
+        [(1, 0..10, true), (2, 0..10, false), (2, 8000..8001, false), (2, 0..9000, false), (3, 50..60, true)];
+    for (ticket, (lsn, range, is_whole)) in parts.into_iter().enumerate() {
+        claim.writer.read(ticket as u64, Lsn(lsn), range.clone());
+        let mut done = Vec::new();
+        wait_until("the read", || {
+            claim.writer.completed_reads(&mut done);
+            !done.is_empty()
+        });
+        match done.remove(0).result {
+            Ok(bytes) => {
+                assert!(is_whole, "{lsn} {range:?}");
+                assert_eq!(
+                    bytes,
+                    payload(lsn, entry_bytes(lsn)).slice(range.start as usize..range.end as usize)
+                );
+            }
+            Err(error) => {
+                assert!(
+                    !is_whole && error.to_string().contains("checksum of the payload"),
+                    "{lsn} {range:?}: {error}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn the_refusal_names_the_place_and_the_remedy() {
     let storage = MemoryStorage::new();
     let offsets = write_log(&storage, 3);

@@ -8,3 +8,4 @@ mod segments;
 mod speed;
 mod steps;
 mod support;
+mod survey;

@@ -5,6 +5,7 @@ mod bench;
 mod call;
 mod consume;
 mod demo;
+mod doctor;
 mod hash_password;
 mod publish;
 mod result;
@@ -38,6 +39,7 @@ enum Command {
     Call(call::Call),
     Result(result::Result),
     Work(work::Work),
+    Doctor(doctor::Doctor),
     /// Measure on this machine what the documentation says
     Bench(bench::Bench),
     /// A worker of the demonstration
@@ -99,6 +101,7 @@ pub fn run() -> ExitCode {
         Command::Call(call) => call.run(),
         Command::Result(result) => result.run(),
         Command::Work(work) => work.run(),
+        Command::Doctor(doctor) => doctor.run(),
         Command::Bench(bench) => bench.run(),
         Command::HashPassword(hash_password) => hash_password.run(),
     };
@@ -128,6 +131,7 @@ mod tests {
             ("call", "repeated with the same key"),
             ("result", "as long as the broker keeps it"),
             ("work", "FOREBAY_TASK_ID"),
+            ("doctor", "65  something is damaged"),
         ] {
             let help = commands.find_subcommand_mut(name).unwrap().render_long_help().to_string();
             assert!(help.contains(part), "{help}");
