@@ -29,6 +29,20 @@ pub fn own(turn: &mut Turn<'_>) {
     start(turn, &queue, true);
 }
 
+/// Consumes from such a queue alone, which is refused where others are.
+pub fn alone(turn: &mut Turn<'_>) {
+    let queue = any_queue(turn);
+    turn.channel().consumers.insert("alone".to_owned(), Consumer { queue: queue.clone(), no_ack: true });
+    let consume = basic::Consume {
+        queue: name(&queue),
+        consumer_tag: name("alone"),
+        no_ack: true,
+        exclusive: true,
+        ..basic::Consume::default()
+    };
+    turn.ask(Request::Consume("alone".to_owned()), consume);
+}
+
 /// Starts a consumer, unless there are some.
 fn start(turn: &mut Turn<'_>, queue: &str, no_ack: bool) {
     let channel = turn.channel();

@@ -40,6 +40,14 @@ pub fn otherwise(turn: &mut Turn<'_>) {
     turn.ask(Request::DeclareQueue(queue), declare);
 }
 
+/// Declares a queue that belongs to the connection, with a name of the server's choice or one that others want too.
+pub fn exclusive(turn: &mut Turn<'_>) {
+    let queue =
+        if turn.random.percent(50) { String::new() } else { format!("exclusive{}", turn.random.below(2)) };
+    let declare = queue::Declare { queue: name(&queue), exclusive: true, ..queue::Declare::default() };
+    turn.ask(Request::DeclareQueue(queue), declare);
+}
+
 /// One of the queues that come and go.
 pub fn any_queue(turn: &mut Turn<'_>) -> String {
     format!("own{}", turn.random.below(4))

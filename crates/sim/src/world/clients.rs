@@ -137,6 +137,8 @@ impl World {
                 let what = format!("client {at} ({role:?}) did nothing wrong, and yet: {code} {text}");
                 return Err(Violation::new("P10", what));
             }
+            // A tag that is taken ends the connection, as it does in RabbitMQ.
+            Heard::Expelled { code: 530, .. } if role == Role::Churner => {}
             Heard::Expelled { code, text } => {
                 let what = format!("client {at} ({role:?}) was sent away: {code} {text}");
                 return Err(Violation::new("P10", what));
@@ -166,7 +168,7 @@ impl World {
 
 fn may_be_refused(role: Role, code: u16) -> bool {
     match role {
-        Role::Churner => [404, 405, 406].contains(&code),
+        Role::Churner => [403, 404, 405, 406].contains(&code),
         Role::Publisher => code == 404,
         Role::Worker => code == 406,
         // The queue that does not survive may be gone.
