@@ -1,5 +1,6 @@
 //! The core as its clients see it, feature by feature, and as a restart finds it.
 
+mod choices;
 mod world;
 
 mod declaring;
@@ -7,6 +8,7 @@ mod dispatching;
 mod ending;
 mod model;
 mod publishing;
+mod random_conversations;
 mod replies;
 mod routing;
 mod settling;

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 use broker::{
     Addressed, Answer, Binding, Broker, Command, ConnectionId, Consume, DeclareExchange, DeclareQueue,
     Described, DurableView, Effect, Envelope, Home, Lsn, Operation, Outcome, Output, Publish, Recipient,
-    Record, Refusal, RequestTag, Seed, SessionId, Settings, Standalone, StoredMessage, TaskView, Timestamp,
+    Record, Refusal, RequestTag, Sealed, Seed, SessionId, Settings, Standalone, StoredMessage, TaskView,
+    Timestamp,
 };
 use bytes::{Bytes, BytesMut};
 use field_table::{ShortString, Table};
@@ -56,32 +57,40 @@ impl World {
         }
     }
 
-    /// A world after a crash: what is in the journal is all that is left of the one before.
+    /// A world after a crash: what is in the journal is all that is left of the one before. Its clock begins anew.
     pub(crate) fn from_journal(entries: Vec<(Lsn, Bytes)>) -> Self {
-        // A seed is new for each boot.
-        let mut seed = [0; 32];
-        seed[..8].copy_from_slice(&entries.len().to_be_bytes());
-        let mut world = Self::with(Settings { seed: Seed(seed), ..Settings::default() });
-        replay(&mut world.broker, &entries);
-        world.out = Output::new(Lsn(entries.len() as u64 + 1));
-        world.entries = entries;
-        let started = Record::Started { boot: world.broker.boot() + 1, time: world.now, clean: false };
-        started.write(&mut world.out.entry.bytes);
-        world.broker.apply(started);
-        world.close_entry();
-        world
+        let mut before = Self::new();
+        before.entries = entries;
+        Self::restarted(before, None, false)
     }
 
     /// The same, but with a checkpoint in place of the journal in front of it.
     pub(crate) fn from_checkpoint(mut before: Self) -> Self {
-        let sealed = before.broker.seal();
-        let mut world = Self::from_journal(before.entries);
-        let mut restored = Broker::new(world.settings);
-        sealed.rows(|key, value| {
-            restored.restore(key, Bytes::copy_from_slice(value)).expect("the core reads its rows");
-        });
-        restored.apply(Record::Started { boot: world.broker.boot(), time: before.now, clean: false });
-        (world.broker, world.now) = (restored, before.now);
+        let (sealed, entries) = (before.broker.seal(), before.entries.len());
+        Self::restarted(before, Some((&sealed, entries)), false)
+    }
+
+    /// A world after a crash, or a clean end: a checkpoint and how many entries it covers, if there is one, and the journal
+    /// behind it are all that is left of the one before.
+    pub(crate) fn restarted(before: Self, checkpoint: Option<(&Sealed, usize)>, clean: bool) -> Self {
+        // A seed is new for each boot.
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&before.entries.len().to_be_bytes());
+        let mut world = Self::with(Settings { seed: Seed(seed), ..before.settings });
+        let mut covered = 0;
+        if let Some((sealed, entries)) = checkpoint {
+            sealed.rows(|key, value| {
+                world.broker.restore(key, Bytes::copy_from_slice(value)).expect("the core reads its rows");
+            });
+            covered = entries;
+        }
+        replay(&mut world.broker, &before.entries[covered..]);
+        world.out = Output::new(Lsn(before.entries.len() as u64 + 1));
+        (world.entries, world.now) = (before.entries, before.now);
+        let started = Record::Started { boot: world.broker.boot() + 1, time: world.now, clean };
+        started.write(&mut world.out.entry.bytes);
+        world.broker.apply(started);
+        world.close_entry();
         world
     }
 
