@@ -33,15 +33,31 @@ impl FileReader {
         FileReader { folder, log_id, segments, walk: None, offset: start.offset, next, tail }
     }
 
-    fn open_next_segment(&mut self) -> Result<bool, Failure> {
-        let Some(number) = self.segments.pop() else { return Ok(false) };
-        if self.walk.is_some() {
-            self.offset = BLOCK_BYTES;
-        }
+    fn open_next_segment(&mut self) -> Result<(), Failure> {
+        self.walk = match self.segments.pop() {
+            Some(number) => Some(self.open(number)?),
+            None => None,
+        };
+        Ok(())
+    }
+
+    fn open(&self, number: u64) -> Result<SegmentWalk, Failure> {
         let file = self.folder.open_segment(number)?;
         let bytes = file.bytes()?;
-        self.walk = Some(SegmentWalk::new(file, number, bytes, self.log_id));
-        Ok(true)
+        Ok(SegmentWalk::new(file, number, bytes, self.log_id))
+    }
+
+    /// Goes to the next segment, if the next entry is the first one there. As in recovery, that alone says where a segment
+    /// ends: behind its last entry anything may stand.
+    fn enter_next_segment(&mut self) -> Result<bool, Failure> {
+        let Some(&number) = self.segments.last() else { return Ok(false) };
+        let walk = self.open(number)?;
+        let is_there = walk.header(BLOCK_BYTES)?.is_ok_and(|found| found.header.lsn == self.next);
+        if is_there {
+            self.segments.pop();
+            (self.walk, self.offset) = (Some(walk), BLOCK_BYTES);
+        }
+        Ok(is_there)
     }
 
     fn read(&mut self) -> Result<Entry, ReadError> {
@@ -60,14 +76,12 @@ impl FileReader {
                     Err(invalid) => invalid,
                 },
                 Ok(_) => "another entry stands in its place",
-                Err(_) if !self.segments.is_empty() => {
-                    self.open_next_segment()?;
-                    continue;
-                }
                 Err(invalid) => invalid,
             };
             let (file, offset, lsn) = (walk.file.path.clone(), self.offset, self.next);
-            return Err(ReadError::Corrupt { file, offset, lsn, detail: invalid.into() });
+            if !self.enter_next_segment()? {
+                return Err(ReadError::Corrupt { file, offset, lsn, detail: invalid.into() });
+            }
         }
     }
 }

@@ -258,6 +258,21 @@ fn a_damaged_segment_header_is_refused() {
 }
 
 #[test]
+fn what_stands_behind_the_last_entry_of_a_segment_means_nothing_to_the_reader_either() {
+    let storage = MemoryStorage::new();
+    let journal = file_journal(&storage);
+    let mut claim = try_claim(&journal, 1, None).unwrap();
+    // The second entry does not fit behind the first, and starts the next segment.
+    append_durably(&mut *claim.writer, 1, 100);
+    append_durably(&mut *claim.writer, 2, 40_000);
+    drop((claim, journal));
+    let path = segments(&storage).remove(0);
+    let header = read(&storage, &path, SECTOR, BLOCK);
+    overwrite(&storage, &path, &header, 2 * BLOCK);
+    assert_eq!(replay(&mut try_claim(&file_journal(&storage), 2, None).unwrap()).len(), 2);
+}
+
+#[test]
 fn a_missing_segment_is_refused() {
     let storage = MemoryStorage::new();
     let journal = file_journal(&storage);
