@@ -13,10 +13,10 @@ impl Lsn {
     /// Before everything: no entry has this number.
     pub const ZERO: Lsn = Lsn(0);
 
-    /// The number of the entry behind this one.
+    /// The number of the entry behind this one; of the highest number, which no log reaches, itself.
     #[must_use]
     pub fn next(self) -> Lsn {
-        Lsn(self.0 + 1)
+        Lsn(self.0.saturating_add(1))
     }
 
     /// The number of the entry in front of this one; of [`Lsn::ZERO`], itself.

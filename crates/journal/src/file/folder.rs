@@ -155,8 +155,17 @@ impl Folder {
         Ok(names.iter().filter_map(|name| parse_name(name)).collect())
     }
 
+    pub(super) fn has_segments(&self) -> Result<bool, Failure> {
+        Ok(self.list()?.iter().any(|item| matches!(item, FolderItem::Segment(_))))
+    }
+
     pub(super) fn segment_path(&self, number: u64) -> String {
         self.path(&format!("{number:016x}{SEGMENT}"))
+    }
+
+    /// The folder itself.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(super) fn claim_path(&self) -> String {

@@ -10,6 +10,7 @@
 //!
 //! The bytes on disk are drawn in `docs/journal-format.md`.
 
+mod blame;
 mod bodies;
 mod commit;
 mod folder;
@@ -351,13 +352,13 @@ impl FileJournal {
     /// The claim record; that of a new log if there is none.
     fn read_record(&self, log: &LogName, folder: &Folder) -> Result<ClaimRecord, ClaimError> {
         match folder.read_claim()? {
-            None => Ok(ClaimRecord { log_id: self.new_log_id(log), epoch: Epoch(0), durable: Lsn::ZERO }),
-            Some(bytes) => ClaimRecord::decode(&bytes).map_err(|detail| ClaimError::Corrupt {
-                file: folder.claim_path(),
-                offset: 0,
-                lsn: Lsn::ZERO,
-                detail: detail.into(),
-            }),
+            Some(bytes) => {
+                ClaimRecord::decode(&bytes).map_err(|detail| recovery::damaged_claim(folder, detail))
+            }
+            None => {
+                recovery::check_missing_claim(folder)?;
+                Ok(ClaimRecord { log_id: self.new_log_id(log), epoch: Epoch(0), durable: Lsn::ZERO })
+            }
         }
     }
 }

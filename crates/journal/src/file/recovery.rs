@@ -12,7 +12,8 @@ use std::io::IoSlice;
 
 use mistakes::{Mistake, is_planted};
 
-pub(super) use self::foresee::{damaged_claim, foresee};
+pub(super) use self::foresee::{check_missing_claim, damaged_claim, foresee};
+use super::blame::{Break, corrupt};
 use super::folder::{Failure, Folder, FolderItem, NamedFile, SEGMENT_BYTES_MIN};
 use super::format::{BLOCK_BYTES, HEADER_BYTES, SegmentHeader};
 use super::segments::{Samples, Segment};
@@ -99,7 +100,7 @@ pub(super) fn recover(
 fn check_empty(folder: &Folder, from: Lsn, durable: Lsn) -> Result<(), ClaimError> {
     match from.max(durable) {
         Lsn::ZERO => Ok(()),
-        _ => Err(corrupt(&folder.segment_path(1), 0, from.next(), "all segments are missing")),
+        _ => Err(corrupt(folder.name(), 0, from.next(), "all segments are missing")),
     }
 }
 
@@ -139,10 +140,6 @@ fn check_segment_header(file: &NamedFile, number: u64, bytes: u64, log_id: u64) 
         return Err(bad("the segment has another size than it was made with"));
     }
     Ok(())
-}
-
-fn corrupt(file: &str, offset: u64, lsn: Lsn, detail: &str) -> ClaimError {
-    ClaimError::Corrupt { file: file.to_owned(), offset, lsn, detail: detail.to_owned() }
 }
 
 /// An entry above the highest durable position seen so far.
@@ -293,23 +290,25 @@ impl<'a> Scan<'a> {
 
     /// Refuses the claim if what is missing at the break was durable.
     fn judge(&self, invalid: Invalid) -> Result<(), ClaimError> {
-        let here = |detail: &str| corrupt(&self.walk().file.path, self.offset, self.expected, detail);
-        let next = self.candidates.get(self.index + 1).and_then(|next| next.first);
+        let next = self.candidates.get(self.index + 1).map(|next| (&next.walk, next.first));
+        let is_gap = next.is_some_and(|(next, _)| next.number > self.walk().number + 1);
         let has_header = self.walk().header(self.offset)?.is_ok();
-        match next.map(|first| first.header.lsn) {
+        match next.and_then(|(_, first)| first).map(|first| first.header.lsn) {
             // A cursor in a gap that trimming has left, not a damaged segment.
-            Some(first) if !has_header && self.expected <= self.from.next() && first > self.expected => {
+            Some(first)
+                if is_gap && !has_header && self.expected <= self.from.next() && first > self.expected =>
+            {
                 return Err(ClaimError::Trimmed { from: self.from.next(), first });
             }
             _ => {}
         }
-        if self.durable >= self.expected || self.durable_behind_break()? >= self.expected {
-            return Err(here(invalid));
+        let (walk, offset, expected) = (self.walk(), self.offset, self.expected);
+        let was_durable = self.durable >= expected || self.durable_behind_break()? >= expected;
+        let invalid = if was_durable { invalid } else { "the log ends in front of the checkpoint" };
+        match was_durable || self.from >= expected {
+            true => Err(Break { walk, offset, expected, invalid, next }.damage()?),
+            false => Ok(()),
         }
-        if self.from >= self.expected {
-            return Err(here("the log ends in front of the checkpoint"));
-        }
-        Ok(())
     }
 
     /// What the readable headers behind the break tell of durability, as far as it takes to judge.

@@ -4,7 +4,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use journal::storage::{MemoryStorage, Storage};
-use journal::{ClaimError, Epoch, FileJournal, FileOptions, Journal, Lsn};
+use journal::{ClaimError, Cursor, Epoch, FileJournal, FileOptions, Journal, Lsn};
 
 use crate::support::*;
 
@@ -257,6 +257,51 @@ fn a_damaged_segment_header_is_refused() {
     check_refusal(&storage, &path, 0, 0);
 }
 
+/// Seven entries of one block in the first segment, and as many as fit in the ones behind it.
+fn write_segments(storage: &MemoryStorage, count: u64) -> Vec<String> {
+    let journal = file_journal(storage);
+    let mut claim = try_claim(&journal, 1, None).unwrap();
+    (1..=count).for_each(|lsn| append_durably(&mut *claim.writer, lsn, 4000));
+    drop((claim, journal));
+    segments(storage)
+}
+
+#[test]
+fn a_damaged_first_entry_of_a_segment_is_looked_for_in_that_segment() {
+    let storage = MemoryStorage::new();
+    let paths = write_segments(&storage, 30);
+    for at in [0, 30, 70] {
+        let before = read(&storage, &paths[1], 1, BLOCK + at);
+        overwrite(&storage, &paths[1], &[before[0] ^ 1], BLOCK + at);
+        check_refusal(&storage, &paths[1], BLOCK, 8);
+        overwrite(&storage, &paths[1], &before, BLOCK + at);
+    }
+    // Nothing is wrong with the segment behind the last entry of this one.
+    overwrite(&storage, &paths[0], &[0; SECTOR as usize], 7 * BLOCK);
+    check_refusal(&storage, &paths[0], 7 * BLOCK, 7);
+}
+
+#[test]
+fn a_damaged_checkpointed_entry_is_looked_for_in_its_segment_too() {
+    let storage = MemoryStorage::new();
+    let paths = write_segments(&storage, 8);
+    // That entry 8 was durable is known by the checkpoint alone.
+    overwrite(&storage, &paths[1], &[0; SECTOR as usize], BLOCK);
+    let cursor = Cursor::from_bytes(&[&[1][..], &8u64.to_le_bytes()].concat()).unwrap();
+    let refusal = try_claim(&file_journal(&storage), 2, Some(cursor)).unwrap_err();
+    let is_found =
+        matches!(refusal, ClaimError::Corrupt { ref file, offset: BLOCK, .. } if *file == paths[1]);
+    assert!(is_found, "{refusal:?}");
+}
+
+#[test]
+fn a_damaged_entry_behind_the_cursor_is_damage_and_no_gap_of_trimming() {
+    let storage = MemoryStorage::new();
+    let paths = write_segments(&storage, 30);
+    overwrite(&storage, &paths[0], &[0; SECTOR as usize], BLOCK);
+    check_refusal(&storage, &paths[0], BLOCK, 1);
+}
+
 #[test]
 fn what_stands_behind_the_last_entry_of_a_segment_means_nothing_to_the_reader_either() {
     let storage = MemoryStorage::new();
@@ -270,6 +315,34 @@ fn what_stands_behind_the_last_entry_of_a_segment_means_nothing_to_the_reader_ei
     let header = read(&storage, &path, SECTOR, BLOCK);
     overwrite(&storage, &path, &header, 2 * BLOCK);
     assert_eq!(replay(&mut try_claim(&file_journal(&storage), 2, None).unwrap()).len(), 2);
+}
+
+#[test]
+fn a_missing_claim_record_is_named() {
+    let storage = MemoryStorage::new();
+    write_segments(&storage, 3);
+    storage.remove("log/CLAIM").unwrap();
+    check_refusal(&storage, "log/CLAIM", 0, 0);
+}
+
+#[test]
+fn missing_segments_are_missed_in_the_folder() {
+    let storage = MemoryStorage::new();
+    let journal = file_journal(&storage);
+    let mut claim = try_claim(&journal, 1, None).unwrap();
+    claim.writer.append(Lsn(1), payload(1, 100));
+    claim.writer.close();
+    storage.remove(&segments(&storage)[0]).unwrap();
+    check_refusal(&storage, "log", 0, 1);
+}
+
+#[test]
+fn a_cursor_beyond_all_numbers_is_refused() {
+    let storage = MemoryStorage::new();
+    let paths = write_segments(&storage, 3);
+    let cursor = Cursor::from_bytes(&[&[1][..], &u64::MAX.to_le_bytes()].concat()).unwrap();
+    let refusal = try_claim(&file_journal(&storage), 2, Some(cursor)).unwrap_err();
+    assert!(matches!(refusal, ClaimError::Corrupt { ref file, .. } if *file == paths[0]), "{refusal:?}");
 }
 
 #[test]

@@ -34,3 +34,11 @@ pub(in crate::file) fn foresee(
 pub(in crate::file) fn damaged_claim(folder: &Folder, detail: &str) -> ClaimError {
     corrupt(&folder.claim_path(), 0, Lsn::ZERO, detail)
 }
+
+/// A claim record is there before the first segment is, so a log with segments has lost it.
+pub(in crate::file) fn check_missing_claim(folder: &Folder) -> Result<(), ClaimError> {
+    match folder.has_segments()? {
+        true => Err(damaged_claim(folder, "it is missing, and there are segments")),
+        false => Ok(()),
+    }
+}

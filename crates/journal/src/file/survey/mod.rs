@@ -69,15 +69,14 @@ impl Survey {
             None => Lsn::ZERO,
             Some(cursor) => cursor.lsn().ok_or(ClaimError::ForeignCursor)?,
         };
-        let durable = match &self.claim {
-            ClaimFinding::Whole { durable, .. } => *durable,
-            ClaimFinding::Missing => Lsn::ZERO,
+        let (log_id, durable) = match &self.claim {
+            ClaimFinding::Whole { log_id, durable, .. } => (*log_id, *durable),
             ClaimFinding::Damaged { detail } => return Err(recovery::damaged_claim(&self.folder, detail)),
-        };
-        // Without a claim record a claim makes up an id, which fits no segment.
-        let log_id = match self.claim {
-            ClaimFinding::Whole { log_id, .. } => log_id,
-            _ => self.log_id.map_or(0, |id| !id),
+            // A new log: the claim makes up an id.
+            ClaimFinding::Missing => {
+                recovery::check_missing_claim(&self.folder)?;
+                (0, Lsn::ZERO)
+            }
         };
         recovery::foresee(&self.folder, log_id, from, durable)
     }
