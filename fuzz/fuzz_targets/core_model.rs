@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../crates/broker/tests/core/choices.rs"]
+#[path = "../choices.rs"]
 mod choices;
 #[allow(dead_code, reason = "the tests of `broker` use all of it")]
 #[path = "../../crates/broker/tests/core/model/mod.rs"]

@@ -1,5 +1,6 @@
 //! The core as its clients see it, feature by feature, and as a restart finds it.
 
+#[path = "../../../../fuzz/choices.rs"]
 mod choices;
 mod world;
 

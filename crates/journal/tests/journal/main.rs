@@ -1,9 +1,13 @@
 //! The engines against their contract, and the file engine against bad disks.
 
+#[path = "../../../../fuzz/choices.rs"]
+mod choices;
 mod conformance;
 mod crash;
 mod damage;
 mod failing;
+mod images;
+mod random_images;
 mod segments;
 mod speed;
 mod steps;

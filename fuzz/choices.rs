@@ -28,4 +28,12 @@ impl<'b> Choices<'b> {
     pub(crate) fn one_of<T: Clone>(&mut self, from: &[T]) -> T {
         from[usize::from(self.byte()) % from.len()].clone()
     }
+
+    /// The bytes that are left, `max` at most.
+    #[allow(dead_code, reason = "not everybody who decides by bytes needs some")]
+    pub(crate) fn rest(&mut self, max: usize) -> Vec<u8> {
+        let (taken, rest) = self.bytes.split_at(self.bytes.len().min(max));
+        self.bytes = rest;
+        taken.to_vec()
+    }
 }
