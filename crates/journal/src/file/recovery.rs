@@ -37,6 +37,8 @@ pub(super) struct Recovered {
 pub(super) struct Place {
     pub(super) segment: u64,
     pub(super) offset: u64,
+    /// The header checksum of the entry in front of it, if that is known.
+    pub(super) link: Option<u32>,
 }
 
 /// The end of a log that has segments.
@@ -188,7 +190,7 @@ impl<'a> Scan<'a> {
             offset: BLOCK_BYTES,
             expected,
             link,
-            replay_at: Place { segment: candidates[index].walk.number, offset: BLOCK_BYTES },
+            replay_at: Place { segment: candidates[index].walk.number, offset: BLOCK_BYTES, link },
             untrusted: Vec::new(),
             samples: vec![Samples::default()],
             ends: Vec::new(),
@@ -277,7 +279,7 @@ impl<'a> Scan<'a> {
         self.expected = header.lsn.next();
         self.link = Some(found.crc);
         if header.lsn <= self.from {
-            self.replay_at = Place { segment: self.walk().number, offset: self.offset };
+            self.replay_at = Place { segment: self.walk().number, offset: self.offset, link: self.link };
         }
     }
 

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::folder::{Failure, Folder};
 use super::format::BLOCK_BYTES;
 use super::recovery::Place;
-use super::walk::SegmentWalk;
+use super::walk::{Found, Invalid, SegmentWalk};
 use crate::{Cursor, Entry, Lsn, ReadError, Reader};
 
 pub(super) struct FileReader {
@@ -16,6 +18,8 @@ pub(super) struct FileReader {
     walk: Option<SegmentWalk>,
     offset: u64,
     next: Lsn,
+    /// What the next entry's link has to be, if that is known.
+    link: Option<u32>,
     tail: Lsn,
 }
 
@@ -30,7 +34,16 @@ impl FileReader {
         tail: Lsn,
     ) -> FileReader {
         let segments = segments.filter(|&number| number >= start.segment).rev().collect();
-        FileReader { folder, log_id, segments, walk: None, offset: start.offset, next, tail }
+        FileReader {
+            folder,
+            log_id,
+            segments,
+            walk: None,
+            offset: start.offset,
+            next,
+            link: start.link,
+            tail,
+        }
     }
 
     fn open_next_segment(&mut self) -> Result<(), Failure> {
@@ -52,12 +65,32 @@ impl FileReader {
     fn enter_next_segment(&mut self) -> Result<bool, Failure> {
         let Some(&number) = self.segments.last() else { return Ok(false) };
         let walk = self.open(number)?;
-        let is_there = walk.header(BLOCK_BYTES)?.is_ok_and(|found| found.header.lsn == self.next);
+        let is_there = walk.header(BLOCK_BYTES)?.is_ok_and(|found| self.follows(&found).is_ok());
         if is_there {
             self.segments.pop();
             (self.walk, self.offset) = (Some(walk), BLOCK_BYTES);
         }
         Ok(is_there)
+    }
+
+    /// Whether it is the next entry, and not one with its number from another past of the log.
+    fn follows(&self, found: &Found) -> Result<(), Invalid> {
+        match found.header {
+            header if header.lsn != self.next => Err("another entry stands in its place"),
+            header if self.link.is_some_and(|link| link != header.link) => {
+                Err("the entry does not follow the one before it")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The next entry, if it is at the current place.
+    fn entry_here(&self, walk: &SegmentWalk) -> Result<Result<(Found, Bytes), Invalid>, Failure> {
+        let found = walk.header(self.offset)?.and_then(|found| self.follows(&found).map(|()| found));
+        match found {
+            Ok(found) => Ok(walk.payload(&found)?.map(|bytes| (found, bytes))),
+            Err(invalid) => Ok(Err(invalid)),
+        }
     }
 
     fn read(&mut self) -> Result<Entry, ReadError> {
@@ -66,16 +99,12 @@ impl FileReader {
         }
         loop {
             let Some(walk) = &self.walk else { return Err(ReadError::Trimmed { lsn: self.next }) };
-            let invalid = match walk.header(self.offset)? {
-                Ok(found) if found.header.lsn == self.next => match walk.payload(&found)? {
-                    Ok(bytes) => {
-                        (self.offset, self.next) = (found.end(), self.next.next());
-                        let (lsn, epoch) = (found.header.lsn, found.header.epoch);
-                        return Ok(Entry { lsn, epoch, cursor: Cursor::behind(lsn), bytes });
-                    }
-                    Err(invalid) => invalid,
-                },
-                Ok(_) => "another entry stands in its place",
+            let invalid = match self.entry_here(walk)? {
+                Ok((found, bytes)) => {
+                    (self.offset, self.next, self.link) = (found.end(), self.next.next(), Some(found.crc));
+                    let (lsn, epoch) = (found.header.lsn, found.header.epoch);
+                    return Ok(Entry { lsn, epoch, cursor: Cursor::behind(lsn), bytes });
+                }
                 Err(invalid) => invalid,
             };
             let (file, offset, lsn) = (walk.file.path.clone(), self.offset, self.next);

@@ -267,6 +267,21 @@ fn write_segments(storage: &MemoryStorage, count: u64) -> Vec<String> {
 }
 
 #[test]
+fn an_entry_with_another_past_is_not_replayed_in_place_of_the_one_in_the_next_segment() {
+    let (ours, other) = (MemoryStorage::new(), MemoryStorage::new());
+    for (storage, sizes) in [(&ours, [100, 40_000]), (&other, [101, 102])] {
+        let journal = file_journal(storage);
+        let mut claim = try_claim(&journal, 1, None).unwrap();
+        (1..).zip(sizes).for_each(|(lsn, bytes)| append_durably(&mut *claim.writer, lsn, bytes));
+    }
+    // In our log the second entry did not fit behind the first.
+    let stray = read(&other, &segments(&other)[0], BLOCK, 2 * BLOCK);
+    overwrite(&ours, &segments(&ours)[0], &stray, 2 * BLOCK);
+    let entries = replay(&mut try_claim(&file_journal(&ours), 2, None).unwrap());
+    assert!(entries[1].bytes == payload(2, 40_000), "{} bytes", entries[1].bytes.len());
+}
+
+#[test]
 fn a_damaged_first_entry_of_a_segment_is_looked_for_in_that_segment() {
     let storage = MemoryStorage::new();
     let paths = write_segments(&storage, 30);
