@@ -144,6 +144,10 @@ fn check_segment_header(file: &NamedFile, number: u64, bytes: u64, log_id: u64) 
     Ok(())
 }
 
+fn unreadable_start(walk: &SegmentWalk, lsn: Lsn) -> ClaimError {
+    corrupt(&walk.file.path, BLOCK_BYTES, lsn, "the first entry of the oldest segment cannot be read")
+}
+
 /// An entry above the highest durable position seen so far.
 struct Untrusted {
     lsn: Lsn,
@@ -197,18 +201,22 @@ impl<'a> Scan<'a> {
         })
     }
 
-    /// A segment whose first entry was torn is behind the end: the one before it is the place to start,
-    /// unless it was trimmed.
+    /// A segment whose first entry was torn is behind the end: the one before it is the place to start. It is there, because
+    /// trimming never takes the segment that holds the durable position.
     fn check_start(candidates: &[Candidate], index: usize) -> Result<(usize, Lsn), ClaimError> {
         let lsn = |index: usize| candidates[index].first.map_or(Lsn::ZERO, |first| first.header.lsn);
         let walk = &candidates[index].walk;
-        if walk.entry(BLOCK_BYTES, lsn(index), None)?.is_err() && index > 0 {
-            let before = &candidates[index - 1];
-            if before.first.is_some() && before.walk.number + 1 == walk.number {
-                return Ok((index - 1, lsn(index - 1)));
-            }
+        if walk.entry(BLOCK_BYTES, lsn(index), None)?.is_ok() || lsn(index) <= Lsn(1) {
+            return Ok((index, lsn(index)));
         }
-        Ok((index, lsn(index)))
+        let before = index.checked_sub(1).filter(|&before| {
+            let before = &candidates[before];
+            before.first.is_some() && before.walk.number + 1 == walk.number
+        });
+        match before {
+            Some(before) => Ok((before, lsn(before))),
+            None => Err(unreadable_start(walk, lsn(index))),
+        }
     }
 
     /// No segment starts early enough: only a log that was torn in its very first write may go on.
@@ -216,16 +224,8 @@ impl<'a> Scan<'a> {
         match candidate.first {
             Some(first) => Err(ClaimError::Trimmed { from: from.next(), first: first.header.lsn }),
             None if candidate.walk.number == 1 && from == Lsn::ZERO => Ok(Lsn(1)),
-            None => {
-                // Trimming leaves only segments that hold something durable.
-                let path = &candidate.walk.file.path;
-                Err(corrupt(
-                    path,
-                    BLOCK_BYTES,
-                    from.next(),
-                    "the first entry of the oldest segment cannot be read",
-                ))
-            }
+            // Trimming leaves only segments that hold something durable.
+            None => Err(unreadable_start(&candidate.walk, from.next())),
         }
     }
 

@@ -282,6 +282,20 @@ fn an_entry_with_another_past_is_not_replayed_in_place_of_the_one_in_the_next_se
 }
 
 #[test]
+fn a_checkpoint_whose_segment_is_missing_is_refused_though_nothing_follows_it() {
+    let storage = MemoryStorage::new();
+    let paths = write_segments(&storage, 8);
+    // Entry 8 was torn, so there is nothing to replay; but whatever else the first segment held is gone.
+    overwrite(&storage, &paths[1], &[0xff], BLOCK + 100);
+    storage.remove(&paths[0]).unwrap();
+    let cursor = Cursor::from_bytes(&[&[1][..], &7u64.to_le_bytes()].concat()).unwrap();
+    let refusal = try_claim(&file_journal(&storage), 2, Some(cursor)).unwrap_err();
+    let is_found =
+        matches!(refusal, ClaimError::Corrupt { ref file, offset: BLOCK, .. } if *file == paths[1]);
+    assert!(is_found, "{refusal:?}");
+}
+
+#[test]
 fn a_damaged_first_entry_of_a_segment_is_looked_for_in_that_segment() {
     let storage = MemoryStorage::new();
     let paths = write_segments(&storage, 30);
