@@ -115,8 +115,8 @@ impl Broker {
         let mut cursor = Cursor::new(value);
         match (*table, rest.first().copied()) {
             (ACCOUNT, None) => {
-                self.boot = cursor.varint()?;
-                self.next_queue = cursor.varint()?;
+                self.boot = cursor.count()?;
+                self.next_queue = cursor.count()?;
             }
             (DEFINITIONS, Some(EXCHANGE)) => self.topology.declare(read_exchange(&mut cursor)?),
             (DEFINITIONS, Some(QUEUE)) => {
@@ -134,7 +134,7 @@ impl Broker {
             }
             (QUEUES, Some(_)) => {
                 let queue = self.queues.get_mut(&QueueNumber(split_u64(rest)?.0))?;
-                queue.strand.restore_counters(cursor.varint()?, cursor.varint()?);
+                queue.strand.restore_counters(cursor.count()?, cursor.count()?);
             }
             (TASKS, Some(_)) => self.restore_task(&mut cursor)?,
             _ => return None,

@@ -77,6 +77,12 @@ impl Cursor {
         None
     }
 
+    /// What this program counts by itself, one by one: queues, messages of a queue, boots, deliveries, entries. It gets
+    /// nowhere near the bound, below which sums are safe.
+    pub(crate) fn count(&mut self) -> Option<u64> {
+        self.varint().filter(|count| *count < 1 << 62)
+    }
+
     pub(crate) fn optional(&mut self) -> Option<Option<u64>> {
         Some(self.varint()?.checked_sub(1))
     }

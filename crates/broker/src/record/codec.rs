@@ -4,6 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use field_table::{ShortString, Table};
 
 use super::{BindingDefinition, Destination, ExchangeDefinition, QueueDefinition, Record, Target};
+use crate::routing::ExchangeKind;
 use crate::task::{TaskAccepted, TaskEnded, TaskLeased, TaskReturned, read_ids, write_ids, write_result};
 use crate::varint::{self, Cursor};
 use crate::{Envelope, Lsn, Place, QueueNumber, Timestamp};
@@ -56,28 +57,28 @@ impl RecordReader {
         let cursor = &mut self.cursor;
         Some(match cursor.u8()? {
             STARTED => {
-                let (boot, time) = (cursor.varint()?, Timestamp(cursor.varint()?));
+                let (boot, time) = (cursor.count()?, Timestamp(cursor.varint()?));
                 Record::Started { boot, time, clean: cursor.u8()? != 0 }
             }
             EXCHANGE_DECLARED => Record::ExchangeDeclared(read_exchange(cursor)?),
             EXCHANGE_DELETED => Record::ExchangeDeleted { name: cursor.name()? },
             QUEUE_DECLARED => Record::QueueDeclared(read_queue(cursor)?),
-            QUEUE_DELETED => Record::QueueDeleted { queue: QueueNumber(cursor.varint()?) },
+            QUEUE_DELETED => Record::QueueDeleted { queue: QueueNumber(cursor.count()?) },
             BINDING_ADDED => Record::BindingAdded(read_binding(cursor)?),
             BINDING_REMOVED => Record::BindingRemoved(read_binding(cursor)?),
             PUBLISHED => read_published(self.lsn, cursor)?,
             SETTLED => {
-                let queue = QueueNumber(cursor.varint()?);
+                let queue = QueueNumber(cursor.count()?);
                 read_level(cursor)?;
                 Record::Settled {
                     queue,
-                    ranges: cursor.list(|cursor| Some((cursor.varint()?, cursor.varint()?)))?,
+                    ranges: cursor.list(|cursor| Some((cursor.count()?, cursor.count()?)))?,
                 }
             }
             PURGED => {
-                let queue = QueueNumber(cursor.varint()?);
+                let queue = QueueNumber(cursor.count()?);
                 read_level(cursor)?;
-                Record::Purged { queue, below: cursor.varint()?, except: cursor.list(Cursor::varint)? }
+                Record::Purged { queue, below: cursor.count()?, except: cursor.list(Cursor::count)? }
             }
             SPILLED => Record::Spilled { block: cursor.varint()?, bytes: cursor.bytes()? },
             TASK_ACCEPTED => Record::TaskAccepted(Box::new(TaskAccepted::read(cursor)?)),
@@ -233,6 +234,7 @@ pub(crate) fn write_exchange(definition: &ExchangeDefinition, out: &mut impl Buf
 
 pub(crate) fn read_exchange(cursor: &mut Cursor) -> Option<ExchangeDefinition> {
     let (name, kind, flags) = (cursor.name()?, cursor.name()?, cursor.u8()?);
+    ExchangeKind::named(&kind)?;
     let arguments = cursor.table()?;
     let (auto_delete, internal) = (flags & 1 != 0, flags & 2 != 0);
     Some(ExchangeDefinition { name, kind, durable: true, auto_delete, internal, arguments })
@@ -246,7 +248,7 @@ pub(crate) fn write_queue(definition: &QueueDefinition, out: &mut impl BufMut) {
 }
 
 pub(crate) fn read_queue(cursor: &mut Cursor) -> Option<QueueDefinition> {
-    let (number, name, flags) = (QueueNumber(cursor.varint()?), cursor.name()?, cursor.u8()?);
+    let (number, name, flags) = (QueueNumber(cursor.count()?), cursor.name()?, cursor.u8()?);
     let arguments: Table = cursor.table()?;
     Some(QueueDefinition { number, name, durable: true, auto_delete: flags & 1 != 0, arguments })
 }
@@ -270,7 +272,7 @@ pub(crate) fn write_binding(definition: &BindingDefinition, out: &mut impl BufMu
 pub(crate) fn read_binding(cursor: &mut Cursor) -> Option<BindingDefinition> {
     let source = cursor.name()?;
     let destination = match cursor.u8()? {
-        0 => Destination::Queue(QueueNumber(cursor.varint()?)),
+        0 => Destination::Queue(QueueNumber(cursor.count()?)),
         1 => Destination::Exchange(cursor.name()?),
         _ => return None,
     };
@@ -281,9 +283,9 @@ pub(crate) fn read_binding(cursor: &mut Cursor) -> Option<BindingDefinition> {
 fn read_published(lsn: Lsn, cursor: &mut Cursor) -> Option<Record> {
     let time = Timestamp(cursor.varint()?);
     let targets = cursor.list(|cursor| {
-        let queue = QueueNumber(cursor.varint()?);
+        let queue = QueueNumber(cursor.count()?);
         read_level(cursor)?;
-        Some(Target { queue, sequence: cursor.varint()? })
+        Some(Target { queue, sequence: cursor.count()? })
     })?;
     let length = usize::try_from(cursor.varint()?).ok()?;
     let place = Place::in_entry(lsn, u32::try_from(cursor.position()).ok()?);

@@ -22,7 +22,8 @@ impl Broker {
 
     pub(crate) fn apply_task_leased(&mut self, leased: TaskLeased) {
         let TaskLeased { task, lease, epoch, time, lease_ms, worker } = leased;
-        let holder = Holder::Lease { expires_at: Timestamp(time.0 + lease_ms), lease_ms, worker };
+        let holder =
+            Holder::Lease { expires_at: Timestamp(time.0.saturating_add(lease_ms)), lease_ms, worker };
         self.change_task(task, |task| {
             task.epoch = epoch;
             task.phase = Phase::Running(Box::new(Run { lease, holder }));
@@ -80,7 +81,7 @@ impl Broker {
                 if let Phase::Running(run) = &mut task.phase
                     && let Holder::Lease { expires_at, lease_ms, .. } = &mut run.holder
                 {
-                    *expires_at = Timestamp(now.0 + *lease_ms);
+                    *expires_at = Timestamp(now.0.saturating_add(*lease_ms));
                 }
             });
         }

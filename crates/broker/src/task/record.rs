@@ -163,7 +163,7 @@ impl TaskAccepted {
 
     pub(crate) fn read(cursor: &mut Cursor) -> Option<Self> {
         let (id, queue, sequence) =
-            (TaskId::from_bytes(cursor.array()?), QueueNumber(cursor.varint()?), cursor.varint()?);
+            (TaskId::from_bytes(cursor.array()?), QueueNumber(cursor.count()?), cursor.count()?);
         let (time, name) = (Timestamp(cursor.varint()?), cursor.name()?);
         let mut time_or_none = || Some(cursor.optional()?.map(Timestamp));
         let (due_at, start_before, deadline) = (time_or_none()?, time_or_none()?, time_or_none()?);
@@ -227,7 +227,7 @@ impl TaskLeased {
         Some(Self {
             task: TaskId::from_bytes(cursor.array()?),
             lease: LeaseId::from_bytes(cursor.array()?),
-            epoch: cursor.varint()?,
+            epoch: cursor.count()?,
             time: Timestamp(cursor.varint()?),
             lease_ms: cursor.varint()?,
             worker: cursor.name()?,
@@ -279,7 +279,7 @@ impl TaskEnded {
             time: Timestamp(cursor.varint()?),
             attempts: cursor.u32()?,
             crashes: cursor.u32()?,
-            epoch: cursor.varint()?,
+            epoch: cursor.count()?,
             status: u16::try_from(cursor.varint()?).ok()?,
             kept_until: Timestamp(cursor.varint()?),
             settled: SettledBy::read(cursor)?,
@@ -318,7 +318,7 @@ impl TaskEnded {
     pub(crate) fn read_row(cursor: &mut Cursor) -> Option<Self> {
         let mut ended = Self::read_head(cursor)?;
         if cursor.u8()? != 0 {
-            let place = Place::in_entry(Lsn(cursor.varint()?), cursor.u32()?);
+            let place = Place::in_entry(Lsn(cursor.count()?), cursor.u32()?);
             ended.result = Some(StoredMessage { place, stored_bytes: cursor.u32()? });
         }
         Some(ended)

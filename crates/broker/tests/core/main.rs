@@ -10,6 +10,8 @@ mod ending;
 mod model;
 mod publishing;
 mod random_conversations;
+mod random_records;
+mod records;
 mod replies;
 mod routing;
 mod settling;
