@@ -1,5 +1,7 @@
 //! Bytes as a source of choices: what a fuzzer, or a random test, decides with.
 
+#![allow(dead_code, reason = "not every decision is of each kind")]
+
 /// Choices out of bytes, one after the other. Behind the last byte every choice is the first one.
 pub(crate) struct Choices<'b> {
     bytes: &'b [u8],
@@ -30,7 +32,6 @@ impl<'b> Choices<'b> {
     }
 
     /// The bytes that are left, `max` at most.
-    #[allow(dead_code, reason = "not everybody who decides by bytes needs some")]
     pub(crate) fn rest(&mut self, max: usize) -> Vec<u8> {
         let (taken, rest) = self.bytes.split_at(self.bytes.len().min(max));
         self.bytes = rest;

@@ -3,10 +3,14 @@
 mod bench;
 
 mod bodies;
+mod checkpoint_images;
 mod checkpoints;
+#[path = "../../../../fuzz/choices.rs"]
+mod choices;
 mod crashes;
 mod doctor;
 mod fixtures;
 mod power_cuts;
+mod random_checkpoint_images;
 mod releasing;
 mod served;
