@@ -27,6 +27,11 @@ impl<'b> Choices<'b> {
         self.byte() & 1 == 1
     }
 
+    /// True once in `many` times, and never behind the last byte.
+    pub(crate) fn rarely(&mut self, many: u8) -> bool {
+        self.byte() % many == 1
+    }
+
     pub(crate) fn one_of<T: Clone>(&mut self, from: &[T]) -> T {
         from[usize::from(self.byte()) % from.len()].clone()
     }

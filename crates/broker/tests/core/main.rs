@@ -11,6 +11,7 @@ mod model;
 mod publishing;
 mod random_conversations;
 mod random_records;
+mod random_tasks;
 mod records;
 mod replies;
 mod routing;

@@ -1,4 +1,8 @@
 //! Tasks under anything that can happen to them, in any order: what must never happen, does not.
+//!
+//! Nothing here is random: the tests draw events out of random bytes, the fuzz target `core_tasks` out of better ones.
+
+mod event;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,157 +10,34 @@ use broker::{
     Addressed, Answer, Complete, ConnectionId, Effect, Enqueue, Envelope, Fail, IdempotencyKey, Lease,
     LeaseId, Operation, Outcome, Recipient, SessionId, Settlement, Standalone, TaskId, TaskState, Until,
 };
-use field_table::{ShortString, Table, Value};
+use field_table::{ShortString, Value};
 use message_properties::Properties;
-use proptest::prelude::*;
 
+pub(crate) use self::event::Event;
+use self::event::{Options, Queue, Step};
+use crate::choices::Choices;
 use crate::world::{World, name};
 
-/// One thing that happens. Numbers choose among what there is.
-#[derive(Clone, Debug)]
-enum Event {
-    Enqueue { queue: Queue, options: Options, expects_reply: bool, watch: bool },
-    Publish { queue: Queue, options: Options },
-    Lease { queue: Queue, max: u32, wait: bool },
-    Complete { lease: usize, next: Option<Queue> },
-    Fail { lease: usize, retry: bool },
-    Release(usize),
-    Extend(usize),
-    Reply { lease: usize, error: bool },
-    Consume { queue: Queue, no_ack: bool },
-    Get { queue: Queue, no_ack: bool },
-    Settle { tag: u64, multiple: bool, outcome: Outcome },
-    Recover,
-    Transact(Vec<Step>, bool),
-    Disconnect,
-    Close,
-    Cancel(usize),
-    Watch(usize),
-    Purge(Queue),
-    Wait(u64),
-    Oversleep(u64),
-    Restart { from_checkpoint: bool },
-}
+/// Events that come out of bytes: more would find little more, and slowly.
+const EVENTS_MAX: usize = 100;
 
-/// What belongs into one transaction.
-#[derive(Clone, Debug)]
-enum Step {
-    Publish(Queue, Options),
-    Reply(usize),
-    Settle { tag: u64, outcome: Outcome },
-}
-
-/// A task queue: `jobs`, or `small`, which takes two tasks.
-#[derive(Clone, Copy, Debug)]
-enum Queue {
-    Jobs,
-    Small,
-}
-
-impl Queue {
-    const ALL: [Self; 2] = [Self::Jobs, Self::Small];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Jobs => "jobs",
-            Self::Small => "small",
-        }
+/// Lets the events happen that these bytes are.
+pub(crate) fn check_bytes(bytes: &[u8]) {
+    let mut choices = Choices::new(bytes);
+    let mut events = Vec::new();
+    while !choices.is_empty() && events.len() < EVENTS_MAX {
+        events.push(Event::decode(&mut choices));
     }
+    check(events);
 }
 
-/// What a task is asked for with.
-#[derive(Clone, Debug)]
-struct Options {
-    key: Option<u8>,
-    delay_ms: Option<i64>,
-    deadline_ms: Option<i64>,
-    start_within_ms: Option<u64>,
-    reply_to: Option<&'static str>,
-}
-
-impl Options {
-    fn properties(&self) -> Properties {
-        let mut headers = Table::default();
-        if let Some(key) = self.key {
-            headers.insert(name("x-idempotency-key"), Value::text(&key.to_string()));
-        }
-        for (header, ms) in [("x-delay", self.delay_ms), ("x-deadline", self.deadline_ms)] {
-            if let Some(ms) = ms {
-                headers.insert(name(header), Value::I64(ms));
-            }
-        }
-        Properties {
-            headers: Some(headers),
-            expiration: self.start_within_ms.map(|ms| name(&ms.to_string())),
-            reply_to: self.reply_to.map(name),
-            ..Properties::default()
-        }
+/// Lets events happen, and then all come to an end.
+pub(crate) fn check(events: Vec<Event>) {
+    let mut run = Run::new();
+    for event in events {
+        run.happen(event);
     }
-}
-
-fn queue() -> impl Strategy<Value = Queue> {
-    prop_oneof![2 => Just(Queue::Jobs), 1 => Just(Queue::Small)]
-}
-
-fn options() -> impl Strategy<Value = Options> {
-    let rarely = |ms: i64| proptest::option::weighted(0.2, Just(ms));
-    let key = proptest::option::weighted(0.3, 0..3u8);
-    let reply_to = proptest::option::weighted(0.3, prop_oneof![Just("done"), Just("small"), Just("nowhere")]);
-    (key, rarely(1000), rarely(20_000), proptest::option::weighted(0.2, Just(1000)), reply_to).prop_map(
-        |(key, delay_ms, deadline_ms, start_within_ms, reply_to)| Options {
-            key,
-            delay_ms,
-            deadline_ms,
-            start_within_ms,
-            reply_to,
-        },
-    )
-}
-
-fn outcome() -> impl Strategy<Value = Outcome> {
-    prop_oneof![Just(Outcome::Acknowledged), Just(Outcome::Discarded), Just(Outcome::Requeued)]
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        (queue(), options()).prop_map(|(queue, options)| Step::Publish(queue, options)),
-        any::<usize>().prop_map(Step::Reply),
-        (1..6u64, outcome()).prop_map(|(tag, outcome)| Step::Settle { tag, outcome }),
-    ]
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    let wait = || prop_oneof![Just(500), Just(1500), Just(31_000), Just(90_000_000), Just(700_000_000)];
-    let steps = prop::collection::vec(step(), 1..5);
-    let publish = (queue(), options());
-    let enqueue = (queue(), options(), any::<bool>(), any::<bool>());
-    prop_oneof![
-        6 => enqueue.prop_map(|(queue, options, expects_reply, watch)| {
-            Event::Enqueue { queue, options, expects_reply, watch }
-        }),
-        3 => publish.prop_map(|(queue, options)| Event::Publish { queue, options }),
-        5 => (queue(), 1..4u32, any::<bool>()).prop_map(|(queue, max, wait)| Event::Lease { queue, max, wait }),
-        4 => (any::<usize>(), proptest::option::weighted(0.3, queue()))
-            .prop_map(|(lease, next)| Event::Complete { lease, next }),
-        3 => (any::<usize>(), any::<bool>()).prop_map(|(lease, retry)| Event::Fail { lease, retry }),
-        2 => any::<usize>().prop_map(Event::Release),
-        1 => any::<usize>().prop_map(Event::Extend),
-        4 => (any::<usize>(), any::<bool>()).prop_map(|(lease, error)| Event::Reply { lease, error }),
-        3 => (queue(), any::<bool>()).prop_map(|(queue, no_ack)| Event::Consume { queue, no_ack }),
-        2 => (queue(), any::<bool>()).prop_map(|(queue, no_ack)| Event::Get { queue, no_ack }),
-        4 => (1..6u64, prop::bool::weighted(0.2), outcome())
-            .prop_map(|(tag, multiple, outcome)| Event::Settle { tag, multiple, outcome }),
-        1 => Just(Event::Recover),
-        3 => (steps, any::<bool>()).prop_map(|(steps, commits)| Event::Transact(steps, commits)),
-        1 => Just(Event::Disconnect),
-        1 => Just(Event::Close),
-        2 => any::<usize>().prop_map(Event::Cancel),
-        2 => any::<usize>().prop_map(Event::Watch),
-        1 => queue().prop_map(Event::Purge),
-        4 => wait().prop_map(Event::Wait),
-        1 => wait().prop_map(Event::Oversleep),
-        1 => any::<bool>().prop_map(|from_checkpoint| Event::Restart { from_checkpoint }),
-    ]
+    run.settle_down();
 }
 
 /// The world, and what its clients remember.
@@ -592,17 +473,4 @@ fn asking(queue: Queue, options: &Options) -> Envelope {
 
 fn pick<T: Copy>(from: &[T], at: usize) -> Option<T> {
     (!from.is_empty()).then(|| from[at % from.len()])
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
-
-    #[test]
-    fn tasks_end_once_and_survive_as_they_are(events in prop::collection::vec(event(), 1..60)) {
-        let mut run = Run::new();
-        for event in events {
-            run.happen(event);
-        }
-        run.settle_down();
-    }
 }
