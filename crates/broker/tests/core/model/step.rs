@@ -64,8 +64,20 @@ pub(crate) enum Restart {
     Cleanly,
 }
 
-const EXCHANGES: [&str; 9] =
-    ["amq.fanout", "amq.direct", "amq.topic", "amq.headers", "x1", "x2", "x3", "x4", "amq.none"];
+/// Headers are compared in more ways than keys.
+const EXCHANGES: [&str; 11] = [
+    "amq.headers",
+    "amq.fanout",
+    "amq.direct",
+    "amq.topic",
+    "amq.headers",
+    "amq.headers",
+    "x1",
+    "x2",
+    "x3",
+    "x4",
+    "amq.none",
+];
 const QUEUES: [&str; 7] = ["durable", "other", "memory", "q1", "q2", "q3", "amq.none"];
 const KEYS: [&str; 10] = ["a", "b", "a.b", "b.a.b", "", "*", "#", "a.*", "#.b", "*.#.b"];
 const TAGS: [&str; 3] = ["t", "u", "v"];
@@ -77,9 +89,9 @@ impl Step {
         let kind = choices.byte() % 64;
         let by = client(choices);
         match kind {
-            0..=14 => Self::Publish(by, publication(choices)),
-            15..=16 => Self::Reply(by, client(choices)),
-            17..=27 => Self::Settle {
+            0..=13 => Self::Publish(by, publication(choices)),
+            14 => Self::Reply(by, client(choices)),
+            15..=25 => Self::Settle {
                 by,
                 which: choices.byte(),
                 multiple: choices.flag(),
@@ -88,7 +100,7 @@ impl Step {
             60 => Self::Disconnect { connection: by.connection, lost: choices.flag() },
             61 => Self::Sent { connection: by.connection, bytes: u64::from(choices.byte()) },
             62 => Self::Seal,
-            63 => Self::Restart(choices.one_of(&RESTARTS)),
+            26 | 63 => Self::Restart(choices.one_of(&RESTARTS)),
             _ => Self::Ask(by, operation(kind, choices)),
         }
     }
@@ -106,7 +118,8 @@ impl Step {
 
 const OUTCOMES: [Outcome; 4] =
     [Outcome::Acknowledged, Outcome::Acknowledged, Outcome::Requeued, Outcome::Discarded];
-const RESTARTS: [Restart; 3] = [Restart::FromCheckpoint, Restart::FromJournal, Restart::Cleanly];
+const RESTARTS: [Restart; 4] =
+    [Restart::Cleanly, Restart::FromCheckpoint, Restart::FromJournal, Restart::Cleanly];
 
 fn client(choices: &mut Choices<'_>) -> Client {
     let byte = choices.byte();
@@ -131,7 +144,7 @@ fn publication(choices: &mut Choices<'_>) -> Publication {
 fn operation(kind: u8, choices: &mut Choices<'_>) -> Operation {
     let queue = |choices: &mut Choices<'_>| name(choices.one_of(&QUEUES));
     match kind {
-        28..=31 => Operation::Get { queue: queue(choices), no_ack: choices.flag() },
+        27..=31 => Operation::Get { queue: queue(choices), no_ack: choices.flag() },
         32..=37 => Operation::Consume(consume(choices)),
         38..=39 => Operation::Cancel { tag: name(choices.one_of(&TAGS)) },
         40 => Operation::Recover,
