@@ -137,13 +137,18 @@ impl World {
 
     /// A request of its own, on a lane of connection 100, and all that it hears so far.
     pub(crate) fn ask(&mut self, request: u64, operation: Standalone) -> Vec<String> {
+        self.request(request, operation);
+        self.hear(request)
+    }
+
+    /// The same, without listening.
+    pub(crate) fn request(&mut self, request: u64, operation: Standalone) {
         let lane = SessionId { connection: ConnectionId(100), channel: request as u16 };
         if !self.open.iter().any(|other| other.connection == lane.connection) {
             self.send(Command::Connect { connection: lane.connection, user: name("guest") });
             self.open.push(lane);
         }
         self.send(Command::Standalone { lane, request: RequestTag(request), operation });
-        self.hear(request)
     }
 
     /// What a request has heard since.

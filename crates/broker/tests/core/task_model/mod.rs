@@ -271,7 +271,7 @@ impl Run {
     fn ask(&mut self, operation: Standalone) {
         self.requests += 1;
         assert!(self.requests < LOOK);
-        self.world.ask(self.requests, operation);
+        self.world.request(self.requests, operation);
     }
 
     fn with_lease(&mut self, at: usize, operation: impl FnOnce(LeaseId) -> Standalone) {
@@ -398,7 +398,7 @@ impl Run {
     fn look(&mut self) -> BTreeMap<TaskId, TaskState> {
         let mut states = BTreeMap::new();
         for task in self.tasks.clone() {
-            self.world.ask(LOOK, Standalone::Watch { task, until: Until::Now, with_result: true });
+            self.world.request(LOOK, Standalone::Watch { task, until: Until::Now, with_result: true });
             for addressed in std::mem::take(&mut self.world.effects) {
                 if let Effect::Task { view, .. } = addressed.effect {
                     states.insert(task, view.state);
@@ -416,7 +416,7 @@ impl Run {
     /// Where tasks are ready, nobody waits for a lease, and no consumer that has nothing.
     fn check_that_nobody_waits_in_vain(&mut self) {
         for queue in Queue::ALL.map(Queue::name) {
-            self.world.ask(LOOK, Standalone::DescribeQueue { name: name(queue) });
+            self.world.request(LOOK, Standalone::DescribeQueue { name: name(queue) });
             let report = std::mem::take(&mut self.world.effects).pop().map(|addressed| addressed.effect);
             let Some(Effect::Answered { answer: Answer::Queue(report), .. }) = report else {
                 panic!("no report of {queue}: {report:?}")
