@@ -98,7 +98,8 @@ impl World {
                 let operation = operations[chosen].1;
                 let before = self.clients[at].output.len();
                 self.turn(at, number, |turn| operation(turn));
-                self.counts.operations += u64::from(self.clients[at].output.len() > before);
+                let has_acted = self.clients[at].output.len() > before && !self.is_healed;
+                self.counts.operations += u64::from(has_acted);
             }
             _ => {}
         }
