@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use mistakes::Mistake;
 
 use crate::limits::Limits;
-use crate::{Counts, Outcome, run};
+use crate::{Counts, Outcome, Violation, run};
 
 /// Which seeds, and for how long.
 #[derive(Clone, Debug)]
@@ -41,6 +41,22 @@ pub struct Findings {
 }
 
 impl Hunt {
+    /// The run that shows the planted mistake: it fails with it, and keeps every promise without it.
+    ///
+    /// # Errors
+    /// What failed without the mistake, or that nothing has failed at all.
+    pub fn find_mistake(&self) -> Result<(u64, Violation, Duration), String> {
+        let Findings { runs, time, failure, .. } = self.run();
+        let Some((seed, Outcome { violation: Some(violation), .. })) = failure else {
+            return Err(format!("not found by {runs} seeds in {:.0} s", time.as_secs_f64()));
+        };
+        plant(None);
+        match run(seed, &self.limits, false).violation {
+            None => Ok((seed, violation, time)),
+            Some(violation) => Err(format!("seed {seed} fails without the mistake as well: {violation}")),
+        }
+    }
+
     /// Runs the seeds.
     #[must_use]
     pub fn run(&self) -> Findings {

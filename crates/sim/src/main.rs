@@ -149,15 +149,14 @@ fn hunt_mistakes(name: &str, arguments: &Arguments) -> bool {
             threads: threads(arguments),
             progress: false,
         };
-        let Findings { runs, time, failure, .. } = hunt.run();
-        let seconds = time.as_secs_f64();
-        match failure {
-            Some((seed, Outcome { violation: Some(violation), .. })) => {
-                let name = format!("{mistake:?}");
+        let name = format!("{mistake:?}");
+        match hunt.find_mistake() {
+            Ok((seed, violation, time)) => {
+                let seconds = time.as_secs_f64();
                 println!("{name:<22} found in {seconds:>5.1} s by seed {seed:<5} {violation:.110}");
             }
-            _ => {
-                println!("{mistake:?} was NOT found by {runs} seeds in {seconds:.0} s");
+            Err(why) => {
+                println!("{name:<22} NOT FOUND: {why}");
                 all_found = false;
             }
         }

@@ -32,15 +32,17 @@ pub fn own(turn: &mut Turn<'_>) {
 /// Consumes from such a queue alone, which is refused where others are.
 pub fn alone(turn: &mut Turn<'_>) {
     let queue = any_queue(turn);
-    turn.channel().consumers.insert("alone".to_owned(), Consumer { queue: queue.clone(), no_ack: true });
+    // A tag tells the queue, and is used for no other.
+    let tag = format!("{queue}-alone");
+    turn.channel().consumers.insert(tag.clone(), Consumer { queue: queue.clone(), no_ack: true });
     let consume = basic::Consume {
         queue: name(&queue),
-        consumer_tag: name("alone"),
+        consumer_tag: name(&tag),
         no_ack: true,
         exclusive: true,
         ..basic::Consume::default()
     };
-    turn.ask(Request::Consume("alone".to_owned()), consume);
+    turn.ask(Request::Consume(tag), consume);
 }
 
 /// Starts a consumer, unless there are some.
