@@ -2,7 +2,8 @@
 
 use amqp_wire::hot::{self, Content, Delivery, GetAnswer, ReturnedMessage};
 use amqp_wire::{
-    Method, MethodArguments, ReplyCode, Scope, access, basic, channel, confirm, connection, exchange, queue, tx,
+    Method, MethodArguments, ReplyCode, Scope, access, basic, channel, confirm, connection, exchange, queue,
+    tx,
 };
 use broker::{Answer, Command, Effect, Envelope, Refusal, RequestTag, Timestamp};
 use field_table::ShortString;
@@ -108,7 +109,9 @@ fn envelope(effect: &Effect<Envelope>) -> Option<&Envelope> {
 /// Tells a client whether its publishes are taken.
 fn block(effect: &Effect<Envelope>, output: &mut Vec<u8>) {
     let method = match effect {
-        Effect::Blocked => Method::from(connection::Blocked { reason: ShortString::from_static(BLOCKED_REASON) }),
+        Effect::Blocked => {
+            Method::from(connection::Blocked { reason: ShortString::from_static(BLOCKED_REASON) })
+        }
         Effect::Unblocked => connection::Unblocked {}.into(),
         _ => return,
     };

@@ -51,8 +51,9 @@ pub struct Counters {
     pub commits_without_room: u64,
     /// Publishes that nobody confirms and that were held back until the storage has room; again for each time.
     pub publishes_held_back: u64,
-    /// Of those, the ones that were dropped: their clients have not waited.
-    pub held_back_dropped: u64,
+    /// Publishes that nobody confirms and that were dropped for want of room: their clients left while they were held
+    /// back, or they are larger than all the room there is.
+    pub dropped_without_room: u64,
     /// Tasks that succeeded.
     pub tasks_succeeded: u64,
     /// Tasks that were given up.

@@ -90,13 +90,13 @@ impl Need {
 
 impl Broker {
     /// Says how much the storage still takes, from the next command on. Messages that come use it up, until it is said
-    /// anew. Connections that were told that the storage is short are told when it no longer is.
-    pub fn set_room(&mut self, room: Room, out: &mut Output) {
-        let is_over = self.room.is_low && !room.is_low;
+    /// anew.
+    pub fn set_room(&mut self, room: Room) {
         self.room = room;
-        if !is_over {
-            return;
-        }
+    }
+
+    /// Tells the connections that were told that the storage is short that it no longer is.
+    pub fn unblock(&mut self, out: &mut Output) {
         for (connection, state) in self.connections.iter_mut().filter(|(_, state)| state.is_blocked) {
             state.is_blocked = false;
             out.effect(Recipient::Connection(*connection), crate::Lsn::NONE, Effect::Unblocked);
@@ -127,8 +127,12 @@ impl Broker {
         }
     }
 
-    /// Hands a publish back that the storage has no room for: nobody waits for its confirm, so it may come again.
+    /// Hands a publish back that the storage has no room for: nobody waits for its confirm, so it may come again. One that
+    /// is too large for a storage that is not short is dropped: there may never be room for it.
     pub(crate) fn hold_back(&mut self, session: SessionId, publish: Publish, out: &mut Output) {
+        if !self.room.is_low {
+            return self.drop_held_back(1);
+        }
         self.counters.published -= 1;
         self.counters.publishes_held_back += 1;
         let publish = Publish { envelope: publish.envelope.detached(), ..publish };
@@ -137,7 +141,7 @@ impl Broker {
 
     /// Counts publishes that were held back, and whose client has not waited for room.
     pub fn drop_held_back(&mut self, publishes: u64) {
-        self.counters.held_back_dropped += publishes;
+        self.counters.dropped_without_room += publishes;
     }
 
     /// Takes room for a message that goes to these queues.
@@ -221,7 +225,9 @@ impl Broker {
         if !self.room.is_low {
             return;
         }
-        let Some(state) = self.connections.get_mut(&connection).filter(|state| !state.is_blocked) else { return };
+        let Some(state) = self.connections.get_mut(&connection).filter(|state| !state.is_blocked) else {
+            return;
+        };
         state.is_blocked = true;
         out.effect(Recipient::Connection(connection), crate::Lsn::NONE, Effect::Blocked);
     }
