@@ -21,7 +21,8 @@ pub struct Output {
     /// What to tell clients, in order.
     pub effects: Vec<Addressed>,
     /// Publishes that nobody confirms and that the storage has no room for, in order. To be handed in again, as
-    /// [`crate::Command::PublishAgain`] and in front of other publishes of their connections, when there is room.
+    /// [`crate::Command::PublishAgain`] and in front of other publishes of their connections, when there is room; or to be
+    /// dropped and counted by [`crate::Broker::drop_held_back`].
     pub held_back: Vec<HeldBack>,
 }
 

@@ -127,19 +127,15 @@ impl Broker {
         }
     }
 
-    /// Hands a publish back that the storage has no room for: nobody waits for its confirm, so it may come again. One that
-    /// is too large for a storage that is not short is dropped: there may never be room for it.
+    /// Hands a publish back that the storage has no room for: nobody waits for its confirm, so it may come again.
     pub(crate) fn hold_back(&mut self, session: SessionId, publish: Publish, out: &mut Output) {
-        if !self.room.is_low {
-            return self.drop_held_back(1);
-        }
         self.counters.published -= 1;
         self.counters.publishes_held_back += 1;
         let publish = Publish { envelope: publish.envelope.detached(), ..publish };
         out.held_back.push(HeldBack { session, publish });
     }
 
-    /// Counts publishes that were held back, and whose client has not waited for room.
+    /// Counts publishes that were held back and will not come again.
     pub fn drop_held_back(&mut self, publishes: u64) {
         self.counters.dropped_without_room += publishes;
     }

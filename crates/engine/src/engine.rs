@@ -114,6 +114,7 @@ impl Engine {
             return;
         }
         self.measure_room(now, connection);
+        let refusals = self.refusals();
         let mut charged = self.out.entry.bytes.len();
         for command in commands.drain(..) {
             let handled = self.broker.handle(now, command, &mut self.out);
@@ -126,7 +127,7 @@ impl Engine {
                 charged = 0;
             }
         }
-        self.keep_held_back(connection);
+        self.note_refusals(now, connection, refusals);
         self.take_output(connection);
         self.charge(connection, charged);
         self.submitting = true;

@@ -86,9 +86,8 @@ impl Engine {
     pub(crate) fn measure_room(&mut self, now: Timestamp, connection: ConnectionId) {
         let room_bytes = self.room_bytes();
         let reserve_bytes = self.settings.storage_reserve_bytes;
-        if !self.room.is_low && room_bytes < reserve_bytes {
-            self.room.is_low = true;
-            self.room.look_at = Some(now);
+        if room_bytes < reserve_bytes {
+            self.run_low(now);
         }
         // Nothing overtakes what is held back.
         let is_holding = self.links.get(&connection).is_some_and(|link| !link.waitlist.is_empty());
@@ -114,8 +113,7 @@ impl Engine {
         if !self.room.is_low {
             return;
         }
-        let reserve_bytes = self.settings.storage_reserve_bytes;
-        if self.room_bytes() < reserve_bytes + reserve_bytes / 2 {
+        if !self.has_clearly_more_than_the_reserve() {
             return;
         }
         self.room.is_low = false;
@@ -123,6 +121,8 @@ impl Engine {
         for connection in std::mem::take(&mut self.room.holding) {
             self.hand_in_again(now, connection);
         }
+        // They have waited long enough.
+        self.entry_wanted |= !self.out.entry.bytes.is_empty();
         if !self.room.is_low {
             self.broker.unblock(&mut self.out);
             self.take_output(CLOCK);
@@ -156,12 +156,24 @@ impl Engine {
         self.settings.journal_window_bytes.min(room_bytes / 2)
     }
 
-    /// Keeps what the core has handed back of this connection's publishes.
-    pub(crate) fn keep_held_back(&mut self, connection: ConnectionId) {
+    /// How often the core has refused something for want of room.
+    pub(crate) fn refusals(&self) -> u64 {
+        let counters = self.broker.counters();
+        counters.publishes_without_room + counters.commits_without_room
+    }
+
+    /// Takes note of what the core has refused to this connection, and keeps what it has handed back of its publishes.
+    pub(crate) fn note_refusals(&mut self, now: Timestamp, connection: ConnectionId, refusals_before: u64) {
+        if self.refusals() > refusals_before && !self.has_clearly_more_than_the_reserve() {
+            self.run_low(now);
+        }
         if self.out.held_back.is_empty() {
             return;
         }
-        let Some(link) = self.links.get_mut(&connection) else {
+        let is_low = self.room.is_low;
+        let link = self.links.get_mut(&connection).filter(|link| is_low || !link.waitlist.is_empty());
+        let Some(link) = link else {
+            // Too large for a storage that is not short: there may never be room for it.
             self.broker.drop_held_back(self.out.held_back.len() as u64);
             return self.out.held_back.clear();
         };
@@ -172,6 +184,7 @@ impl Engine {
     }
 
     fn hand_in_again(&mut self, now: Timestamp, connection: ConnectionId) {
+        let refusals = self.refusals();
         let Some(link) = self.links.get_mut(&connection) else { return };
         let mut from = self.out.entry.bytes.len();
         for HeldBack { session, publish } in std::mem::take(&mut link.waitlist).publishes {
@@ -184,9 +197,21 @@ impl Engine {
             }
         }
         // It may have become low again.
-        self.keep_held_back(connection);
+        self.note_refusals(now, connection, refusals);
         self.take_output(connection);
         self.charge(connection, from);
+    }
+
+    fn run_low(&mut self, now: Timestamp) {
+        if !self.room.is_low {
+            self.room.is_low = true;
+            self.room.look_at = Some(now);
+        }
+    }
+
+    fn has_clearly_more_than_the_reserve(&self) -> bool {
+        let reserve_bytes = self.settings.storage_reserve_bytes;
+        self.room_bytes() >= reserve_bytes + reserve_bytes / 2
     }
 
     /// What the journal has room for beyond what is on its way to it.
