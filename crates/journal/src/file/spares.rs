@@ -114,18 +114,22 @@ impl Spares {
         }
         let taken = taken.or_else(|| state.take_ready(least)).or_else(|| state.take_reserve(least));
         state.missing_bytes = if taken.is_none() { least } else { 0 };
-        self.tell(state);
+        if taken.is_none() {
+            // Else it is told when the file has become a segment: its room is not gone in between.
+            self.tell(state);
+        }
         // The thread looks oftener when there is no room.
         self.changed.notify_all();
         Ok(taken)
     }
 
-    /// Has a spare file of this size made in the background.
+    /// Has a spare file of this size made in the background. To be called when the one before has become a segment.
     pub(super) fn want(&self, bytes: u64) {
         let mut state = lock(&self.state);
         state.wanted_bytes = bytes;
         state.has_failed = false;
         self.changed.notify_all();
+        self.tell(state);
     }
 
     /// Has trimmed segments recycled or removed in the background.
@@ -247,8 +251,12 @@ impl Spares {
 
     fn note(&self, state: &mut SparesState, outcome: Result<Option<Spare>, Failure>, asked_bytes: u64) {
         match outcome {
-            Ok(None) => state.is_short |= !state.is_stopped,
+            Ok(None) => {
+                tracing::debug!(asked_bytes, "no room for a spare file");
+                state.is_short |= !state.is_stopped;
+            }
             Ok(Some(spare)) => {
+                tracing::debug!(bytes = spare.bytes, is_reserve = spare.is_reserve, "spare file made");
                 state.is_short = false;
                 if !spare.is_reserve && state.wanted_bytes == asked_bytes {
                     // A smaller one than was wanted is the most that there is room for.
@@ -268,11 +276,16 @@ impl Spares {
     fn tell(&self, state: MutexGuard<'_, SparesState>) {
         let files = state.ready.iter().chain(&state.reserve);
         let spare_bytes = files.map(|spare| spare.bytes - BLOCK_BYTES).sum();
-        let is_short = state.is_short;
+        let (is_short, is_preparing) = (state.is_short, state.is_preparing);
         // Whoever is told may well take this lock.
         drop(state);
-        let available = if is_short { 0 } else { self.folder.available_bytes().unwrap_or(0) };
-        let further = if available < self.options.segment_bytes_first { 0 } else { available };
+        let further = match self.folder.available_bytes().unwrap_or(0) {
+            _ if is_short => 0,
+            // What the file that is being prepared has taken already is not lost.
+            available if is_preparing => available.max(self.session.room().further_bytes),
+            available if available < self.options.segment_bytes_first => 0,
+            available => available,
+        };
         self.session.set_spare_bytes(spare_bytes, further);
     }
 
