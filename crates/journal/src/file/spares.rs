@@ -35,6 +35,10 @@ struct SparesState {
     wanted_bytes: u64,
     next_number: u64,
     is_preparing: bool,
+    /// Room in the file that was taken last, until it has become a segment.
+    taken_bytes: u64,
+    /// Files that are being made: what they take is neither free nor ready.
+    making: u32,
     /// The thread could not make a spare; the commit thread will try, and tell of the error if it meets it
     /// too.
     has_failed: bool,
@@ -107,17 +111,18 @@ impl Spares {
         let is_large = least > self.options.segment_bytes_max;
         if taken.is_none() && (is_large || !state.is_short) {
             let spare = Spare { number: state.number(), bytes: regular, is_reserve: false };
+            state.making += 1;
             drop(state);
-            taken = self.make(spare, least)?;
+            let made = self.make(spare, least);
             state = lock(&self.state);
+            state.making -= 1;
+            taken = made?;
             state.is_short |= taken.is_none();
         }
         let taken = taken.or_else(|| state.take_ready(least)).or_else(|| state.take_reserve(least));
         state.missing_bytes = if taken.is_none() { least } else { 0 };
-        if taken.is_none() {
-            // Else it is told when the file has become a segment: its room is not gone in between.
-            self.tell(state);
-        }
+        state.taken_bytes = taken.map_or(0, |spare| spare.bytes - BLOCK_BYTES);
+        self.tell(state);
         // The thread looks oftener when there is no room.
         self.changed.notify_all();
         Ok(taken)
@@ -128,6 +133,7 @@ impl Spares {
         let mut state = lock(&self.state);
         state.wanted_bytes = bytes;
         state.has_failed = false;
+        state.taken_bytes = 0;
         self.changed.notify_all();
         self.tell(state);
     }
@@ -180,10 +186,12 @@ impl Spares {
             Some(Work::Prepare) => {
                 let spare = Spare { number: state.number(), bytes: state.wanted_bytes, is_reserve: false };
                 state.is_preparing = true;
+                state.making += 1;
                 drop(state);
                 let outcome = self.make(spare, 0);
                 state = lock(&self.state);
                 state.is_preparing = false;
+                state.making -= 1;
                 self.note(&mut state, outcome, spare.bytes);
             }
             Some(Work::Reserve) => {
@@ -275,14 +283,14 @@ impl Spares {
     /// Tells the session how much room there is.
     fn tell(&self, state: MutexGuard<'_, SparesState>) {
         let files = state.ready.iter().chain(&state.reserve);
-        let spare_bytes = files.map(|spare| spare.bytes - BLOCK_BYTES).sum();
-        let (is_short, is_preparing) = (state.is_short, state.is_preparing);
+        let spare_bytes = state.taken_bytes + files.map(|spare| spare.bytes - BLOCK_BYTES).sum::<u64>();
+        let (is_short, is_making) = (state.is_short, state.making > 0);
         // Whoever is told may well take this lock.
         drop(state);
         let further = match self.folder.available_bytes().unwrap_or(0) {
             _ if is_short => 0,
-            // What the file that is being prepared has taken already is not lost.
-            available if is_preparing => available.max(self.session.room().further_bytes),
+            // What a file that is being made has taken already is not lost.
+            available if is_making => available.max(self.session.room().further_bytes),
             available if available < self.options.segment_bytes_first => 0,
             available => available,
         };
