@@ -177,14 +177,17 @@ impl VirtualHost {
         // It would be older than the one that comes now.
         lock(&self.checkpoint_job).take();
         self.with(|engine, now| engine.drain(now));
-        let mut durable = (0, Instant::now());
+        let (mut durable_lsn, mut moved) = (0, Instant::now());
         while !self.with(|engine, _now| engine.is_drained()) {
             std::thread::sleep(Duration::from_millis(1));
-            let counts = self.with(|engine, _now| engine.counts());
-            if counts.durable_lsn > durable.0 {
-                durable = (counts.durable_lsn, Instant::now());
+            if !self.with(|engine, _now| engine.storage_room().is_low) {
+                continue;
             }
-            if counts.storage_is_low && durable.1.elapsed() > STUCK_MAX {
+            let counts = self.with(|engine, _now| engine.counts());
+            if counts.durable_lsn != durable_lsn {
+                (durable_lsn, moved) = (counts.durable_lsn, Instant::now());
+            }
+            if moved.elapsed() > STUCK_MAX {
                 return Err(format!(
                     "the disk of {} is full: what was not confirmed could not be written. What was confirmed is safe; \
                      free some space, then start again",
