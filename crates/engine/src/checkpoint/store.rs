@@ -56,7 +56,7 @@ impl CheckpointStore {
 
     /// The folder as it is; nothing is made. `None` if there is none.
     pub(crate) fn look(storage: Arc<dyn Storage>, log: &LogName) -> Result<Option<Self>, CheckpointError> {
-        let store = Self { storage, folder: format!("{ROOT}/{}", log.as_str()) };
+        let store = Self { storage, folder: format!("{ROOT}/{}", log.as_str()), ballast_bytes_min: 0 };
         let exists = store.check(&store.folder, store.storage.exists(&store.folder))?;
         Ok(exists.then_some(store))
     }

@@ -201,7 +201,11 @@ impl Folder {
 
     /// The size of a spare file, in bytes.
     pub(super) fn spare_bytes(&self, number: u64, is_reserve: bool) -> Result<u64, Failure> {
-        self.open(self.spare_path(Spare { number, bytes: 0, is_reserve }))?.bytes()
+        self.open_spare(Spare { number, bytes: 0, is_reserve })?.bytes()
+    }
+
+    pub(super) fn open_spare(&self, spare: Spare) -> Result<NamedFile, Failure> {
+        self.open(self.spare_path(spare))
     }
 
     pub(super) fn remove_spare(&self, spare: Spare) -> Result<(), Failure> {
