@@ -2,9 +2,11 @@
 
 use amqp_wire::hot::{self, Content, Delivery, GetAnswer, ReturnedMessage};
 use amqp_wire::{
-    Method, MethodArguments, ReplyCode, Scope, access, basic, channel, confirm, exchange, queue, tx,
+    Method, MethodArguments, ReplyCode, Scope, access, basic, channel, confirm, connection, exchange, queue,
+    tx,
 };
 use broker::{Answer, Command, Effect, Envelope, Refusal, RequestTag, Timestamp};
+use field_table::ShortString;
 
 use crate::channel::{Channel, ChannelPhase};
 use crate::connection::{Connection, Turn};
@@ -13,6 +15,9 @@ use crate::phase::Phase;
 use crate::refusal;
 use crate::request::RequestOrigin;
 use crate::task::delivered_properties;
+
+/// Why publishes are not taken, in RabbitMQ's words.
+const BLOCKED_REASON: &str = "low on disk";
 
 impl Connection {
     /// Writes an effect of the broker: of a channel, or of the connection when `channel` is `None`.
@@ -34,6 +39,9 @@ impl Connection {
         match (self.phase, channel) {
             (Phase::Leaving { .. }, None) if effect == Effect::Disconnected => self.left(now, turn.output),
             (Phase::Running, Some(number)) => self.channel_effect(&mut turn, number, effect),
+            (Phase::Running, None) if self.client.capabilities.connection_blocked => {
+                block(&effect, turn.output);
+            }
             _ => {}
         }
         if turn.output.len() > output_start {
@@ -96,6 +104,18 @@ fn envelope(effect: &Effect<Envelope>) -> Option<&Envelope> {
         Effect::Replied { envelope, .. } | Effect::Returned { envelope } => Some(envelope),
         effect => effect.message(),
     }
+}
+
+/// Tells a client whether its publishes are taken.
+fn block(effect: &Effect<Envelope>, output: &mut Vec<u8>) {
+    let method = match effect {
+        Effect::Blocked => {
+            Method::from(connection::Blocked { reason: ShortString::from_static(BLOCKED_REASON) })
+        }
+        Effect::Unblocked => connection::Unblocked {}.into(),
+        _ => return,
+    };
+    method.encode_frame(output, 0);
 }
 
 fn opened(channel: &mut Channel, request: RequestTag, output: &mut Vec<u8>) {
@@ -167,7 +187,12 @@ fn write(
                 method.encode_frame(output, number);
             }
         }
-        Effect::Refused { .. } | Effect::Disconnected | Effect::Task { .. } | Effect::Leased { .. } => {}
+        Effect::Refused { .. }
+        | Effect::Blocked
+        | Effect::Unblocked
+        | Effect::Disconnected
+        | Effect::Task { .. }
+        | Effect::Leased { .. } => {}
     }
 }
 

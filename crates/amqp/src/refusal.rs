@@ -119,6 +119,13 @@ fn code_and_text(refusal: &Refusal, vhost: &ShortString) -> (ReplyCode, String) 
             PreconditionFailed,
             format!("{} is full: {backlog} unfinished tasks of {limit}; nothing of it is done", queue(name)),
         ),
+        Refusal::NoRoom { needed_bytes, room_bytes, reserve_bytes } => (
+            PreconditionFailed,
+            format!(
+                "the disk is full: {needed_bytes} bytes are needed, {room_bytes} are left above the reserve of \
+                 {reserve_bytes}; nothing of it is done, free some space or acknowledge messages, and try again"
+            ),
+        ),
         Refusal::StaleReply => (
             PreconditionFailed,
             "the transaction answers a task that is not held any more; nothing of it is done".into(),

@@ -12,6 +12,7 @@ use crate::operations::queue::Wording;
 use crate::output::Output;
 use crate::queue::Queues;
 use crate::record::Target;
+use crate::room::Room;
 use crate::routing::Topology;
 use crate::session::{Connections, session_mut};
 use crate::task::{RandomStream, Seed, TaskId, Tasks};
@@ -40,6 +41,8 @@ pub struct Broker {
     pub(crate) replies: BTreeMap<ShortString, SessionId>,
     pub(crate) tasks: Tasks,
     pub(crate) counters: Counters,
+    /// What the storage still takes.
+    pub(crate) room: Room,
     /// Queues that may have something to deliver when the command is done.
     pub(crate) to_dispatch: VecDeque<QueueNumber>,
     /// Tasks whose watchers came when all was over.
@@ -137,6 +140,7 @@ impl Broker {
             replies: BTreeMap::new(),
             tasks: Tasks::new(RandomStream::new(settings.seed)),
             counters: Counters::default(),
+            room: Room::UNBOUNDED,
             to_dispatch: VecDeque::new(),
             to_tell: Vec::new(),
             to_resume: VecDeque::new(),
@@ -154,6 +158,7 @@ impl Broker {
                 self.handle_standalone(Request { now, session: lane, tag: request }, operation, out);
             }
             Command::Sent { connection, bytes } => self.sent(connection, bytes),
+            Command::PublishAgain { session, publish } => self.publish_again(now, session, publish, out),
             Command::Session { session, request, operation } => {
                 self.handle_session(Request { now, session, tag: request }, operation, out);
             }

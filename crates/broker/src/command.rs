@@ -32,6 +32,13 @@ pub enum Command {
         /// How many bytes of envelopes left.
         bytes: u64,
     },
+    /// A publish that was [held back](crate::HeldBack): there may be room for it now. Its session may be gone.
+    PublishAgain {
+        /// The session that it came from.
+        session: SessionId,
+        /// The publish.
+        publish: Publish,
+    },
     /// Something on a session.
     Session {
         /// The session.

@@ -45,6 +45,15 @@ pub struct Counters {
     pub tasks_repeated: u64,
     /// Publishes and requests that were refused because the task queue was full.
     pub tasks_refused_full: u64,
+    /// Publishes, tasks and results that were refused or held back because the storage had no room for them.
+    pub publishes_without_room: u64,
+    /// Transactions that were refused because the storage had no room for their publishes.
+    pub commits_without_room: u64,
+    /// Publishes that nobody confirms and that were held back until the storage has room; again for each time.
+    pub publishes_held_back: u64,
+    /// Publishes that nobody confirms and that were dropped for want of room: their clients left while they were held
+    /// back, or they are larger than all the room there is.
+    pub dropped_without_room: u64,
     /// Tasks that succeeded.
     pub tasks_succeeded: u64,
     /// Tasks that were given up.

@@ -133,6 +133,10 @@ pub enum Effect<M = StoredMessage> {
         /// Its tag.
         consumer_tag: ShortString,
     },
+    /// The storage is short, and publishes of the connection are not taken. Once for as long as it is short.
+    Blocked,
+    /// The storage is no longer short.
+    Unblocked,
     /// Nothing of the connection is left; no effect follows.
     Disconnected,
 }
@@ -289,6 +293,8 @@ impl<M> Effect<M> {
             Self::Rejected { sequence } => Effect::Rejected { sequence },
             Self::Returned { envelope } => Effect::Returned { envelope },
             Self::ConsumerCancelled { consumer_tag } => Effect::ConsumerCancelled { consumer_tag },
+            Self::Blocked => Effect::Blocked,
+            Self::Unblocked => Effect::Unblocked,
             Self::Disconnected => Effect::Disconnected,
         }
     }

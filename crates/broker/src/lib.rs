@@ -25,6 +25,7 @@ mod queue;
 mod record;
 mod refusal;
 mod reply_to;
+mod room;
 mod routing;
 mod salvage;
 mod seal;
@@ -45,7 +46,7 @@ pub use envelope::{BrokenEnvelope, Envelope};
 pub use identity::{ConnectionId, QueueNumber, RequestTag, SessionId, Timestamp};
 pub use number_map::NumberMap;
 pub use operations::CRASHES_MAX;
-pub use output::{OpenEntry, Output, Volatile};
+pub use output::{HeldBack, OpenEntry, Output, Volatile};
 pub use place::{Home, Lsn, Place};
 pub use record::{
     BindingDefinition, BrokenRecord, Destination, ExchangeDefinition, QueueDefinition, Record, RecordReader,
@@ -53,6 +54,7 @@ pub use record::{
 };
 pub use refusal::{Described, Refusal, Resource};
 pub use reply_to::{REPLY_QUEUE, is_reply_address};
+pub use room::Room;
 pub use salvage::{Conclusions, LostMessage};
 pub use seal::{BrokenRow, Sealed};
 pub use standalone::{Complete, Enqueue, Fail, IdempotencyKey, Lease, Standalone, Until};

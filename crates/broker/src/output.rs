@@ -3,10 +3,11 @@
 use bytes::{Bytes, BytesMut};
 use mistakes::{Mistake, is_planted};
 
+use crate::command::Publish;
 use crate::effect::{Addressed, Effect, Recipient};
 use crate::record::{Record, Target, write_published, write_settled, write_task_ended};
 use crate::task::TaskEnded;
-use crate::{Envelope, Lsn, Place, QueueNumber, StoredMessage, Timestamp};
+use crate::{Envelope, Lsn, Place, QueueNumber, SessionId, StoredMessage, Timestamp};
 
 /// Everything that `handle` hands out: records, effects, and envelopes that only live in memory.
 ///
@@ -19,6 +20,19 @@ pub struct Output {
     pub volatile: Volatile,
     /// What to tell clients, in order.
     pub effects: Vec<Addressed>,
+    /// Publishes that nobody confirms and that the storage has no room for, in order. To be handed in again, as
+    /// [`crate::Command::PublishAgain`] and in front of other publishes of their connections, when there is room; or to be
+    /// dropped and counted by [`crate::Broker::drop_held_back`].
+    pub held_back: Vec<HeldBack>,
+}
+
+/// A publish that waits for room on the storage.
+#[derive(Clone, Debug)]
+pub struct HeldBack {
+    /// The session that it came from.
+    pub session: SessionId,
+    /// The publish, with bytes of its own.
+    pub publish: Publish,
 }
 
 /// A journal entry being filled with records. All records of one `handle` lie in one entry, which makes a
@@ -56,6 +70,7 @@ impl Output {
             entry: OpenEntry { lsn, bytes: BytesMut::new() },
             volatile: Volatile::default(),
             effects: Vec::new(),
+            held_back: Vec::new(),
         }
     }
 

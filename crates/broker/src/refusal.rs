@@ -160,6 +160,15 @@ pub enum Refusal {
         /// About how long until there is room, in milliseconds; none when nothing was done lately.
         retry_after_ms: Option<u64>,
     },
+    /// The storage has no room for the messages; nothing was stored.
+    NoRoom {
+        /// What they take, in bytes.
+        needed_bytes: u64,
+        /// What there is for messages, in bytes.
+        room_bytes: u64,
+        /// What is kept for acks, deletions and the like, in bytes.
+        reserve_bytes: u64,
+    },
     /// There is no such task, or no longer.
     NoSuchTask {
         /// The task that was asked for.

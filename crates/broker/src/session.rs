@@ -23,6 +23,8 @@ pub(crate) struct Connection {
     pub(crate) unsent_bytes: u64,
     /// Consumers that wait for the window, in turn.
     pub(crate) stalled: VecDeque<ConsumerId>,
+    /// It was told that the storage is short.
+    pub(crate) is_blocked: bool,
     /// Tasks that its requests wait for, by request.
     pub(crate) watches: BTreeMap<RequestTag, TaskId>,
     /// Queues that its requests wait for tasks of.

@@ -62,7 +62,9 @@ impl Engine {
 
     /// Moves transient bodies to the journal's open entry until memory is within its budget.
     pub(crate) fn spill(&mut self) {
-        while self.bodies.must_spill()
+        // What is low is kept for acks; the core takes no more messages than memory has room for.
+        while !self.room.is_low
+            && self.bodies.must_spill()
             && let Some(spill) = self.bodies.blocks.oldest_resident()
         {
             let base = broker::write_spilled(&mut self.out.entry.bytes, spill.block, &spill.bytes);

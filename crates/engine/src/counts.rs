@@ -17,6 +17,10 @@ pub struct Counts {
     pub journal_bytes: u64,
     /// Segments that the journal has sealed since the start.
     pub segments_sealed: u64,
+    /// Publishes are refused because the storage is low.
+    pub storage_is_low: bool,
+    /// Bytes that the storage has room for; `u64::MAX` if nobody knows.
+    pub storage_room_bytes: u64,
     /// Bytes of message bodies in memory.
     pub body_cache_bytes: u64,
     /// Checkpoints written since the start.
@@ -36,6 +40,8 @@ impl Engine {
             journal_bytes: writer
                 .map_or(0, |writer| writer.segments().iter().map(|segment| segment.bytes).sum()),
             segments_sealed: writer.map_or(0, |writer| writer.sealed_count()),
+            storage_is_low: self.storage_room().is_low,
+            storage_room_bytes: self.storage_room().room_bytes,
             body_cache_bytes: self.bodies.resident_bytes(),
             checkpoints: self.checkpoints.written(),
         }

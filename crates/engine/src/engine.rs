@@ -15,6 +15,7 @@ use crate::link::{Link, Outlet};
 use crate::lone::Lone;
 use crate::recovery::Recovery;
 use crate::release::Reads;
+use crate::room::RoomWatch;
 use crate::settings::Settings;
 
 /// One vhost at work.
@@ -60,11 +61,12 @@ pub struct Engine {
     pub(crate) reads: Reads,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) recovery: Recovery,
+    pub(crate) room: RoomWatch,
     pub(crate) failed: Option<String>,
 }
 
 /// Who asks for what time brings. No connection has this number.
-const CLOCK: ConnectionId = ConnectionId(0);
+pub(crate) const CLOCK: ConnectionId = ConnectionId(0);
 
 /// Whether an engine serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +113,8 @@ impl Engine {
             self.submit_failed(commands);
             return;
         }
+        self.measure_room(now, connection);
+        let refusals = self.refusals();
         let mut charged = self.out.entry.bytes.len();
         for command in commands.drain(..) {
             let handled = self.broker.handle(now, command, &mut self.out);
@@ -123,6 +127,7 @@ impl Engine {
                 charged = 0;
             }
         }
+        self.note_refusals(now, connection, refusals);
         self.take_output(connection);
         self.charge(connection, charged);
         self.submitting = true;
@@ -138,6 +143,7 @@ impl Engine {
             lost => return self.fail(&lost),
         }
         // First the next write, then the effects of the last: the disk is slower than we are.
+        self.look_for_room(now);
         self.commit(now);
         self.take_reads();
         self.release_waiting();
@@ -149,6 +155,9 @@ impl Engine {
 
     /// Does what is due.
     pub fn tick(&mut self, now: Timestamp) {
+        if self.look_at().is_some_and(|at| at <= now) {
+            self.pump(now);
+        }
         let is_due = self.broker.next_deadline().is_some_and(|deadline| deadline <= now);
         if !is_due || self.failed.is_some() {
             return self.commit(now);
@@ -167,16 +176,17 @@ impl Engine {
             return None;
         }
         let flush_at = if self.appended == self.durable { self.flush_at } else { None };
-        [flush_at, self.broker.next_deadline()].into_iter().flatten().min()
+        [flush_at, self.look_at(), self.broker.next_deadline()].into_iter().flatten().min()
     }
 
     /// False while the connection has published more than may be under way: it should not be read from until its
     /// outlet is called.
     pub fn publish_credit(&mut self, connection: ConnectionId) -> bool {
-        let overloaded = self.unsynced_bytes() > self.settings.journal_window_bytes;
+        let overloaded = self.unsynced_bytes() > self.journal_window_bytes();
         let Some(link) = self.links.get_mut(&connection) else { return true };
         let unsynced = link.unsynced_bytes();
-        let has_credit = unsynced < self.settings.publish_window_bytes && !(overloaded && unsynced > 0);
+        let has_credit =
+            link.owed_bytes() < self.settings.publish_window_bytes && !(overloaded && unsynced > 0);
         if !has_credit && !link.starved {
             link.starved = true;
             self.starved.push(connection);
@@ -219,7 +229,7 @@ impl Engine {
     }
 
     /// Notes that the connection has added to the open entry what lies behind `from`.
-    fn charge(&mut self, connection: ConnectionId, from: usize) {
+    pub(crate) fn charge(&mut self, connection: ConnectionId, from: usize) {
         let bytes = self.out.entry.bytes.len() - from;
         let Some(link) = self.links.get_mut(&connection).filter(|_| bytes > 0) else { return };
         if link.unsynced_bytes() == 0 {
@@ -240,7 +250,7 @@ impl Engine {
     }
 
     /// Takes what the core has put out for this connection's commands.
-    fn take_output(&mut self, connection: ConnectionId) {
+    pub(crate) fn take_output(&mut self, connection: ConnectionId) {
         self.take_volatile();
         self.route_effects(connection);
         self.release_volatile();
@@ -250,7 +260,8 @@ impl Engine {
     /// Sends on its way what may go.
     fn send_output(&mut self, now: Timestamp) {
         if !self.out.entry.bytes.is_empty() {
-            self.flush_at.get_or_insert(Timestamp(now.0 + self.settings.idle_flush_ms));
+            let flush_at = Timestamp(now.0 + self.idle_flush_ms());
+            self.flush_at.get_or_insert(flush_at);
         }
         self.commit(now);
         self.read_missing();
@@ -340,7 +351,7 @@ fn connection_of(command: &Command) -> ConnectionId {
         Command::Connect { connection, .. }
         | Command::Disconnect { connection, .. }
         | Command::Sent { connection, .. } => *connection,
-        Command::Session { session, .. } => session.connection,
+        Command::Session { session, .. } | Command::PublishAgain { session, .. } => session.connection,
         Command::Standalone { lane, .. } => lane.connection,
         Command::Tick => CLOCK,
     }

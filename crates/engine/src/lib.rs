@@ -18,6 +18,7 @@ mod link;
 mod lone;
 mod recovery;
 mod release;
+mod room;
 mod settings;
 
 pub use checkpoint::{CheckpointDamage, CheckpointDone, CheckpointError, CheckpointJob};
@@ -25,4 +26,5 @@ pub use counts::Counts;
 pub use engine::{Engine, Health};
 pub use link::{Outlet, Released};
 pub use recovery::{OpenError, Recovery};
+pub use room::StorageRoom;
 pub use settings::Settings;

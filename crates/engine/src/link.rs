@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use broker::{Addressed, Effect, Envelope, Lsn};
 
+use crate::room::Waitlist;
+
 /// An effect that may be shown to its client now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Released {
@@ -32,6 +34,8 @@ pub(crate) struct Link {
     /// What this connection added to the journal and is not durable: (entry, bytes).
     unsynced: VecDeque<(Lsn, u64)>,
     unsynced_bytes: u64,
+    /// Publishes that wait for room on the storage.
+    pub(crate) waitlist: Waitlist,
     /// It was told that it has no credit.
     pub(crate) starved: bool,
 }
@@ -52,6 +56,7 @@ impl Link {
             staged: Vec::new(),
             unsynced: VecDeque::new(),
             unsynced_bytes: 0,
+            waitlist: Waitlist::default(),
             starved: false,
         }
     }
@@ -59,6 +64,11 @@ impl Link {
     /// Bytes that it added to the journal and that are not durable.
     pub(crate) fn unsynced_bytes(&self) -> u64 {
         self.unsynced_bytes
+    }
+
+    /// Bytes that it published and that are not durable, or not even taken.
+    pub(crate) fn owed_bytes(&self) -> u64 {
+        self.unsynced_bytes + self.waitlist.bytes()
     }
 
     /// Notes bytes that it adds to an entry.

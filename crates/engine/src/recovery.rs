@@ -13,6 +13,7 @@ use crate::checkpoint::{CheckpointError, CheckpointStore, Checkpoints, Manifest}
 use crate::engine::Engine;
 use crate::lone::Lone;
 use crate::release::Reads;
+use crate::room::RoomWatch;
 use crate::settings::Settings;
 
 /// What a start found.
@@ -67,12 +68,13 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         let core =
             broker::Settings { delivery_window_bytes: settings.delivery_window_bytes, seed: settings.seed };
-        let store = CheckpointStore::open(storage, log)?;
+        let store = CheckpointStore::open(storage, log, settings.storage_reserve_bytes)?;
         let (manifest, broker) = match store.load(|| Broker::new(core))? {
             Some((manifest, broker)) => (Some(manifest), broker),
             None => (None, Broker::new(core)),
         };
         store.sweep(manifest.as_ref().map(|manifest| manifest.position))?;
+        store.keep_ballast(manifest.as_ref().map_or(0, |manifest| manifest.run_bytes));
         let (epoch, claim) = claim(journal, log, manifest.as_ref())?;
         let mut engine = Self::around(settings, broker, store, &claim, epoch);
         engine.replay(claim, manifest.as_ref(), epoch, now)?;
@@ -109,6 +111,7 @@ impl Engine {
             reads: Reads::default(),
             checkpoints: Checkpoints::new(store),
             recovery: Recovery { boot: epoch.0, ..Recovery::default() },
+            room: RoomWatch::default(),
             failed: None,
         }
     }

@@ -128,6 +128,7 @@ impl Engine {
             let gone = link.staged.last().is_some_and(|last| last.effect == Effect::Disconnected);
             link.push_staged();
             if gone && let Some(link) = self.links.swap_remove(&connection) {
+                self.broker.drop_held_back(link.waitlist.len() as u64);
                 self.forget_waiting(&link);
             }
         }
@@ -144,7 +145,7 @@ impl Engine {
 
     /// Tells connections that waited for it that the journal has caught up.
     pub(crate) fn return_credit(&mut self) {
-        let overloaded = self.unsynced_bytes() > self.settings.journal_window_bytes / 2;
+        let overloaded = self.unsynced_bytes() > self.journal_window_bytes() / 2;
         let (durable, window, links) = (self.durable, self.settings.publish_window_bytes, &mut self.links);
         self.indebted.retain(|connection| {
             links.get_mut(connection).is_some_and(|link| {
@@ -156,7 +157,7 @@ impl Engine {
             let Some(link) = links.get_mut(connection) else { return false };
             // Half the window: a connection that is woken for every byte reads byte by byte.
             let unsynced = link.unsynced_bytes();
-            link.starved = unsynced > window / 2 || (overloaded && unsynced > 0);
+            link.starved = link.owed_bytes() > window / 2 || (overloaded && unsynced > 0);
             if !link.starved {
                 link.outlet.push(&mut Vec::new());
             }

@@ -25,6 +25,9 @@ pub struct Settings {
     /// It goes with the next entry anyway. Without the delay a lone ack would pay a sync of its own, and the next
     /// publish would wait for that sync.
     pub idle_flush_ms: u64,
+    /// Bytes of the storage that publishes leave alone, for acks, deletions and the like. Default 0: publishes are refused
+    /// when nothing is left, and so nothing may be left to make room with. The journal has to keep as much.
+    pub storage_reserve_bytes: u64,
     /// The secret behind lease ids and reply addresses. New and random for each boot; the default, zeros, is for tests.
     pub seed: broker::Seed,
 }
@@ -38,6 +41,7 @@ impl Default for Settings {
             journal_window_bytes: 64 * 1024 * 1024,
             entry_bytes_target: 1024 * 1024,
             idle_flush_ms: 5,
+            storage_reserve_bytes: 0,
             seed: broker::Seed::default(),
         }
     }

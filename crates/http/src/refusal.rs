@@ -8,6 +8,9 @@ use crate::problem::Problem;
 /// Seconds after which to try a full queue again when its workers have done nothing lately.
 const RETRY_AFTER_FULL_S: u64 = 10;
 
+/// Seconds after which to try again when the disk is full: it is looked at once a second.
+const RETRY_AFTER_NO_ROOM_S: u64 = 5;
+
 /// What a client is told of a refusal.
 pub(crate) fn problem(refusal: Refusal) -> Problem {
     let conflict = |code, title, detail: String| Problem::new(StatusCode::CONFLICT, code, title, detail);
@@ -100,6 +103,16 @@ pub(crate) fn problem(refusal: Refusal) -> Problem {
         .with("backlog", backlog)
         .with("limit", limit)
         .retry_after(retry_after_ms.map_or(RETRY_AFTER_FULL_S, |ms| ms.div_ceil(1000).clamp(1, 3600))),
+        Refusal::NoRoom { needed_bytes, room_bytes, reserve_bytes } => Problem::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "storage-full",
+            "Disk full",
+            format!("the disk of the server is full: {needed_bytes} bytes are needed, and {room_bytes} are left above the reserve of {reserve_bytes} that keeps acknowledgements going; nothing of the request was stored. Try again later: finished work makes room, and so does space freed on the disk of the data directory"),
+        )
+        .with("needed_bytes", needed_bytes)
+        .with("room_bytes", room_bytes)
+        .with("reserve_bytes", reserve_bytes)
+        .retry_after(RETRY_AFTER_NO_ROOM_S),
         Refusal::TaskEnded { task, state } => conflict(
             "task-ended",
             "The task has ended",
@@ -208,6 +221,8 @@ mod tests {
         check(full(Some(40_001)), 429, "queue-full", Some("41"));
         check(full(Some(1)), 429, "queue-full", Some("1"));
         check(full(None), 429, "queue-full", Some("10"));
+        let no_room = Refusal::NoRoom { needed_bytes: 900, room_bytes: 0, reserve_bytes: 1 << 20 };
+        check(no_room, 507, "storage-full", Some("5"));
         check(Refusal::LeaseLost { task: None, now: None }, 409, "lease-lost", None);
         check(Refusal::LeaseSettled { task, state: TaskState::Failed }, 409, "lease-settled", None);
         check(Refusal::KeyReused { key: queue.clone(), task }, 422, "idempotency-key-reused", None);

@@ -149,8 +149,17 @@ pub trait Writer: Send {
     /// What was submitted and is not durable yet. A few atomic reads.
     fn in_flight(&self) -> InFlight;
 
-    /// Has `wake` called whenever the durable position moved, a read was completed, or the state became
-    /// terminal.
+    /// How much can be appended beyond what was submitted. A few atomic reads; a wake follows when it changes without an
+    /// append.
+    ///
+    /// Running out of room is no failure: an entry for which there is none waits, and all behind it, until there is. Whoever
+    /// appends looks at this first, so that what frees room is not stuck behind what needs it.
+    fn room(&self) -> Room {
+        Room::UNBOUNDED
+    }
+
+    /// Has `wake` called whenever the durable position moved, a read was completed, the room changed by itself, or the
+    /// state became terminal.
     ///
     /// It is called after the change can be seen, on a thread of the engine or of one who claims the log,
     /// never from inside a method of this writer, and with no lock of the engine held: it may take the
@@ -247,6 +256,25 @@ pub struct InFlight {
     pub entries: u64,
     /// Sum of their payloads, in bytes.
     pub bytes: u64,
+}
+
+/// How much can be appended to a log. An entry takes up to 4160 bytes more than its payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes for which there are files already.
+    pub sure_bytes: u64,
+    /// Bytes that the storage had free beyond them when it was last asked. 0 once it has refused more.
+    pub further_bytes: u64,
+}
+
+impl Room {
+    /// Of an engine that knows no bound.
+    pub const UNBOUNDED: Room = Room { sure_bytes: u64::MAX, further_bytes: 0 };
+
+    /// All of it.
+    pub fn total_bytes(&self) -> u64 {
+        self.sure_bytes.saturating_add(self.further_bytes)
+    }
 }
 
 /// The answer to one [`Writer::read`].

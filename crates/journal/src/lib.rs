@@ -24,7 +24,8 @@ mod position;
 pub mod storage;
 
 pub use contract::{
-    Claim, Description, Entry, Help, InFlight, Journal, ReadDone, Reader, SegmentInfo, State, Wake, Writer,
+    Claim, Description, Entry, Help, InFlight, Journal, ReadDone, Reader, Room, SegmentInfo, State, Wake,
+    Writer,
 };
 pub use error::{BodyError, ClaimError, DestroyError, LostReason, ReadError};
 pub use file::survey::{

@@ -150,6 +150,8 @@ impl<'node> Connection<'node> {
                 Event::Deadline => self.tick(),
                 Event::Ended(phase) => {
                     has_heard_of_end = true;
+                    // What has arrived by now, acks above all, is still taken.
+                    self.read()?;
                     self.say_goodbye(&phase);
                 }
             }

@@ -96,9 +96,11 @@ fn open_lock(path: &Path) -> io::Result<File> {
 }
 
 fn write_holder(lock: &mut File) -> io::Result<()> {
-    lock.set_len(0)?;
+    // Written over and then cut, not the other way round: so a start on a full disk needs no room for it.
+    let text = format!("{}\n", std::process::id());
     lock.rewind()?;
-    writeln!(lock, "{}", std::process::id())
+    lock.write_all(text.as_bytes())?;
+    lock.set_len(text.len() as u64)
 }
 
 fn read_holder(lock: &mut File) -> String {

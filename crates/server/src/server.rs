@@ -107,7 +107,8 @@ impl Server {
             "Forebay is starting"
         );
         let lifecycle = Arc::new(Lifecycle::new());
-        let vhosts = open_vhosts(&settings, storage.logs()?, &lifecycle).await?;
+        let logs = storage.logs(settings.storage.reserve_bytes)?;
+        let vhosts = open_vhosts(&settings, &storage, logs, &lifecycle).await?;
         // Only now: whoever can connect finds everything there.
         let amqp = listen_on("amqp.listen", &settings.amqp.listen).await?;
         let http = listen_on("http.listen", &settings.http.listen).await?;
@@ -232,22 +233,25 @@ fn spawn_tasks(
 
 async fn open_vhosts(
     settings: &Settings,
+    storage: &Storage,
     logs: Logs,
     lifecycle: &Arc<Lifecycle>,
 ) -> Result<Vec<Arc<VirtualHost>>, StartError> {
     let names = settings.vhosts.clone();
     let engine_settings = engine::Settings {
         body_cache_bytes: settings.cache.bodies_bytes / names.len() as u64,
+        storage_reserve_bytes: settings.storage.reserve_bytes,
         ..engine::Settings::default()
     };
     let lifecycle = Arc::clone(lifecycle);
+    let place = storage.to_string();
     // Replaying a log takes as long as it takes, and none of it is asynchronous.
     let opening = tokio::task::spawn_blocking(move || {
         let open = |name: &String| {
             let settings = engine::Settings { seed: random_seed(), ..engine_settings.clone() };
             let engine = open_engine(name, settings, &logs)
                 .map_err(|problem| StartError::VirtualHost { vhost: name.clone(), problem })?;
-            Ok(VirtualHost::new(name, engine, Arc::clone(&lifecycle)))
+            Ok(VirtualHost::new(name, &place, engine, Arc::clone(&lifecycle)))
         };
         names.iter().map(open).collect()
     });

@@ -36,16 +36,17 @@ impl Storage {
         DataDirectory::open(path).map(Self::Directory)
     }
 
-    /// Opens the logs and checkpoints. Once for each server.
+    /// Opens the logs and checkpoints. Once for each server. Each log keeps `reserve_bytes` of the disk.
     ///
     /// # Errors
     /// [`DataDirectoryError`].
-    pub(crate) fn logs(&self) -> Result<Logs, DataDirectoryError> {
+    pub(crate) fn logs(&self, reserve_bytes: u64) -> Result<Logs, DataDirectoryError> {
         Ok(match self {
             Self::Directory(data) => {
                 let files = Arc::new(DirectoryStorage::new(data.create_folder("journal")?));
+                let options = FileOptions { reserve_bytes, ..FileOptions::new(random()) };
                 Logs {
-                    journal: Box::new(FileJournal::new(files, FileOptions::new(random()))),
+                    journal: Box::new(FileJournal::new(files, options)),
                     checkpoints: Arc::new(DirectoryStorage::new(data.path())),
                 }
             }

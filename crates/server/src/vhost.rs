@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use broker::{Command, ConnectionId, Timestamp};
-use engine::{CheckpointError, CheckpointJob, Engine, Health};
+use engine::{CheckpointError, CheckpointJob, Engine, Health, StorageRoom};
 use tokio::sync::Notify;
 
 use crate::clock;
@@ -19,7 +19,11 @@ use crate::lifecycle::Lifecycle;
 /// the next sync, and an engine that waits for its journal (as in closing) cannot be waited for by it.
 pub(crate) struct VirtualHost {
     name: String,
+    /// Where its data is, in words.
+    place: String,
     engine: Mutex<Engine>,
+    /// The storage was low when it was last looked at.
+    storage_is_low: AtomicBool,
     /// The journal has news, and nobody has looked at them yet.
     pump_wanted: AtomicBool,
     /// What the timer sleeps towards, in milliseconds; `u64::MAX` when it sleeps without end.
@@ -34,6 +38,9 @@ pub(crate) struct VirtualHost {
     lifecycle: Arc<Lifecycle>,
 }
 
+/// How long a closing virtual host waits for a full disk without seeing anything become durable.
+const STUCK_MAX: Duration = Duration::from_secs(5);
+
 /// What became of a batch of commands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Submitted {
@@ -44,11 +51,13 @@ pub(crate) struct Submitted {
 }
 
 impl VirtualHost {
-    /// Puts an opened engine to work.
+    /// Puts an opened engine to work. `place` says where its data is.
     #[must_use]
-    pub(crate) fn new(name: &str, engine: Engine, lifecycle: Arc<Lifecycle>) -> Arc<Self> {
+    pub(crate) fn new(name: &str, place: &str, engine: Engine, lifecycle: Arc<Lifecycle>) -> Arc<Self> {
         let host = Arc::new(Self {
             name: name.to_owned(),
+            place: place.to_owned(),
+            storage_is_low: AtomicBool::new(false),
             engine: Mutex::new(engine),
             pump_wanted: AtomicBool::new(false),
             alarm_ms: AtomicU64::new(u64::MAX),
@@ -82,6 +91,11 @@ impl VirtualHost {
     /// backwards from one call to the next.
     pub(crate) fn with<R>(&self, act: impl FnOnce(&mut Engine, Timestamp) -> R) -> R {
         self.visit(act).0
+    }
+
+    /// Whether its publishes are refused because the disk is full.
+    pub(crate) fn storage_is_low(&self) -> bool {
+        self.storage_is_low.load(Ordering::Relaxed)
     }
 
     /// Submits a batch of a connection's commands.
@@ -163,8 +177,23 @@ impl VirtualHost {
         // It would be older than the one that comes now.
         lock(&self.checkpoint_job).take();
         self.with(|engine, now| engine.drain(now));
+        let (mut durable_lsn, mut moved) = (0, Instant::now());
         while !self.with(|engine, _now| engine.is_drained()) {
             std::thread::sleep(Duration::from_millis(1));
+            if !self.with(|engine, _now| engine.storage_room().is_low) {
+                continue;
+            }
+            let counts = self.with(|engine, _now| engine.counts());
+            if counts.durable_lsn != durable_lsn {
+                (durable_lsn, moved) = (counts.durable_lsn, Instant::now());
+            }
+            if moved.elapsed() > STUCK_MAX {
+                return Err(format!(
+                    "the disk of {} is full: what was not confirmed could not be written. What was confirmed is safe; \
+                     free some space, then start again",
+                    self.place
+                ));
+            }
         }
         self.with(|engine, now| match (engine.close(now), engine.health()) {
             (_, Health::Failed { reason }) => Err(reason),
@@ -206,10 +235,38 @@ impl VirtualHost {
         if let Health::Failed { reason } = engine.health() {
             self.lifecycle.fail(&format!("virtual host '{}': {reason}", self.name));
         }
+        let room = engine.storage_room();
+        if self.storage_is_low.load(Ordering::Relaxed) != room.is_low {
+            self.storage_is_low.store(room.is_low, Ordering::Relaxed);
+            self.tell_of_room(room);
+        }
         let Some(Timestamp(deadline_ms)) = engine.next_deadline() else { return };
         // A later deadline than the alarm's needs nothing: the timer finds nothing due and sets itself anew.
         if self.alarm_ms.fetch_min(deadline_ms, Ordering::SeqCst) > deadline_ms {
             self.alarm_moved.notify_one();
+        }
+    }
+
+    fn tell_of_room(&self, room: StorageRoom) {
+        let (vhost, data) = (&self.name, &self.place);
+        let StorageRoom { is_low, room_bytes, reserve_bytes } = room;
+        if is_low {
+            tracing::warn!(
+                vhost,
+                data,
+                room_bytes,
+                reserve_bytes,
+                "the disk is full but for the reserve: publishes are refused, while acknowledging, deleting and consuming go \
+                 on. Publishing goes on by itself when messages are acknowledged or space is freed on the disk"
+            );
+        } else {
+            tracing::info!(
+                vhost,
+                data,
+                room_bytes,
+                reserve_bytes,
+                "the disk has room again: publishes are taken"
+            );
         }
     }
 
@@ -295,7 +352,7 @@ mod tests {
         let log = LogName::new("vhost").unwrap();
         let engine =
             Engine::open(engine::Settings::default(), &journal, &log, storage, clock::now()).unwrap();
-        VirtualHost::new("vhost", engine, Arc::new(Lifecycle::new()))
+        VirtualHost::new("vhost", "memory", engine, Arc::new(Lifecycle::new()))
     }
 
     fn submit(host: &VirtualHost, operation: Operation) {
@@ -330,7 +387,7 @@ mod tests {
                 arguments: Default::default(),
             }),
         );
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         while host.with(|engine, _now| engine.counts().checkpoints) == 0 {
             assert!(started.elapsed() < Duration::from_secs(20), "no further checkpoint is written");
             submit(&host, publish(b"q"));

@@ -2,7 +2,7 @@
 
 use amqp::{ReplyCode, Settings, Status};
 use amqp_wire::hot::{self, Content, Publication};
-use amqp_wire::{FrameKind, Properties, Table, Value, basic, tx};
+use amqp_wire::{FrameKind, Properties, Table, Value, basic, connection, tx};
 use broker::{Effect, Envelope, Operation, Publish, Refusal};
 
 use crate::support::{Conversation, Read, frame, header_frame, method_frame, name, publish_frames};
@@ -281,4 +281,33 @@ fn methods_behind_a_publish_keep_their_order() {
         operations.as_slice(),
         [Operation::Settle { .. }, Operation::Publish(_), Operation::Publish(_), Operation::Settle { .. }]
     ));
+}
+
+#[test]
+fn a_full_disk_is_told_to_clients_that_understand_it() {
+    let mut talk = Conversation::with_channel();
+    talk.tell_connection(Effect::Blocked);
+    talk.expect(0, connection::Blocked { reason: name("low on disk") });
+    talk.tell_connection(Effect::Unblocked);
+    talk.expect(0, connection::Unblocked {});
+
+    let mut talk = Conversation::started_with(Settings::default(), Table::default());
+    talk.tell_connection(Effect::Blocked);
+    talk.tell_connection(Effect::Unblocked);
+    assert_eq!(talk.reads(), []);
+}
+
+#[test]
+fn a_transaction_without_room_names_what_is_needed_and_what_there_is() {
+    let mut talk = Conversation::with_channel();
+    talk.send(1, tx::Commit {});
+    let (tag, _) = talk.asked(1);
+    talk.refuse(1, tag, Refusal::NoRoom { needed_bytes: 900, room_bytes: 7, reserve_bytes: 1 << 20 });
+    talk.expect_channel_close(
+        1,
+        ReplyCode::PreconditionFailed,
+        "PRECONDITION_FAILED - the disk is full: 900 bytes are needed, 7 are left above the reserve of 1048576; nothing of \
+         it is done, free some space or acknowledge messages, and try again",
+        (90, 20),
+    );
 }

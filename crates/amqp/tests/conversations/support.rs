@@ -143,7 +143,12 @@ impl Conversation {
 
     /// The broker has let go of the connection.
     pub(crate) fn disconnected(&mut self) {
-        self.connection.effect(self.now, None, Effect::Disconnected, &mut self.commands, &mut self.output);
+        self.tell_connection(Effect::Disconnected);
+    }
+
+    /// The broker tells the connection as a whole something.
+    pub(crate) fn tell_connection(&mut self, effect: Effect<Envelope>) {
+        self.connection.effect(self.now, None, effect, &mut self.commands, &mut self.output);
     }
 
     /// The one thing that the broker was asked on `channel` since last time.

@@ -21,8 +21,15 @@ use crate::{Lsn, Place, QueueNumber, Refusal, Resource, SessionId, Timestamp};
 pub(crate) struct Accepted {
     /// The position after which it is safe.
     pub(crate) safe_after: Lsn,
-    /// Why the first of the queues that did not take it is full. Boxed: it is rare and large, and publishes are neither.
+    /// Why it was not taken, or not by all queues: the first of them that is full. Boxed: it is rare and large, and publishes are neither.
     pub(crate) refusal: Option<Box<Refusal>>,
+}
+
+impl Accepted {
+    /// Nothing was stored, and the refusal rests on nothing that is.
+    pub(crate) fn refused(refusal: Refusal) -> Self {
+        Self { safe_after: Lsn::NONE, refusal: Some(Box::new(refusal)) }
+    }
 }
 
 impl Broker {
@@ -45,7 +52,12 @@ impl Broker {
             Mode::Plain => None,
         };
         let Accepted { safe_after, refusal } = self.accept(request.now, request.session, &publish, out)?;
-        let Some(sequence) = sequence else { return Ok(None) };
+        let Some(sequence) = sequence else {
+            if refusal.is_some_and(|refusal| refusal.is_want_of_room()) {
+                self.hold_back(request.session, publish, out);
+            }
+            return Ok(None);
+        };
         let effect = if refusal.is_some() {
             Effect::Rejected { sequence }
         } else {
@@ -82,10 +94,12 @@ impl Broker {
             self.unroutable(from, publish, out);
             Ok(Accepted { safe_after: Lsn::NONE, refusal: None })
         } else {
-            self.counters.routed += 1;
             if self.has_task_queue(&routed) {
                 self.accept_tasks(now, from, publish, &mut routed, out)
+            } else if let Err(refusal) = self.take_room(from.connection, publish, &routed, out) {
+                Ok(Accepted::refused(refusal))
             } else {
+                self.counters.routed += 1;
                 let place = self.store_message(now, publish, &routed, out);
                 Ok(Accepted { safe_after: place.durable_at(), refusal: None })
             }

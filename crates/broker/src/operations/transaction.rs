@@ -51,7 +51,10 @@ impl Broker {
     /// atomic, so a crash leaves all of it or nothing.
     pub(crate) fn commit(&mut self, request: Request, out: &mut Output) -> Reply {
         let open = self.take_transaction(request)?;
-        if let Err(refusal) = self.check_commit(request, &open) {
+        let checked = self.check_commit(request, &open);
+        let checked =
+            checked.and_then(|()| self.check_room(request.session.connection, &open.publishes, out));
+        if let Err(refusal) = checked {
             // The session ends by it, and gives all back that it holds.
             self.hold_again(request.session, open);
             return Err(refusal);

@@ -14,6 +14,7 @@ mod random_records;
 mod random_tasks;
 mod records;
 mod replies;
+mod room;
 mod routing;
 mod settling;
 mod task_model;

@@ -117,7 +117,7 @@ impl World {
         self.send(Command::Disconnect { connection: ConnectionId(connection), lost: true });
         self.open.retain(|id| id.connection.0 != connection);
         let heard = self.heard.remove(&Recipient::Connection(ConnectionId(connection))).unwrap_or_default();
-        assert_eq!(heard, ["disconnected"]);
+        assert_eq!(heard.back().map(String::as_str), Some("disconnected"));
     }
 
     /// Time passes, and the core is called at each of its deadlines.
@@ -128,6 +128,11 @@ impl World {
             self.send(Command::Tick);
         }
         self.now = until;
+    }
+
+    /// What the connection as a whole has heard.
+    pub(crate) fn connection_hears(&mut self, connection: u64) -> Vec<String> {
+        self.heard.remove(&Recipient::Connection(ConnectionId(connection))).unwrap_or_default().into()
     }
 
     /// Time passes, and nobody calls the core.
@@ -270,6 +275,8 @@ impl World {
             Effect::Rejected { sequence } => format!("rejected {sequence}"),
             Effect::Returned { envelope } => format!("returned {}", body(envelope)),
             Effect::ConsumerCancelled { consumer_tag } => format!("cancelled {consumer_tag}"),
+            Effect::Blocked => "blocked".to_owned(),
+            Effect::Unblocked => "unblocked".to_owned(),
             Effect::Disconnected => "disconnected".to_owned(),
             Effect::RepliedAgain { consumer_tag, delivery_tag, message, .. } => {
                 format!("reply {consumer_tag}#{delivery_tag} {} again", body(&self.envelope(*message)))
@@ -336,6 +343,10 @@ fn describe_refusal(refusal: &Refusal) -> String {
             format!("{resource}: {argument} is {}, not {}", described(current), described(received))
         }
         Refusal::QueueFull { backlog, limit, .. } => format!("full {backlog}/{limit}"),
+        Refusal::NoRoom { needed_bytes, room_bytes, .. } => {
+            assert!(needed_bytes > room_bytes, "{needed_bytes} fit into {room_bytes}");
+            format!("no room in {room_bytes}")
+        }
         Refusal::LeaseLost { now, .. } => {
             format!("lease lost {}", now.map_or("for good", |(state, _)| state.name()))
         }

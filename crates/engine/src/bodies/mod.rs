@@ -100,6 +100,11 @@ impl Bodies {
         self.blocks.resident_bytes() > self.budget_bytes / VOLATILE_SHARE
     }
 
+    /// How many more bytes of such envelopes fit into their share.
+    pub(crate) fn room_for_volatile_bytes(&self) -> u64 {
+        (self.budget_bytes / VOLATILE_SHARE).saturating_sub(self.blocks.resident_bytes())
+    }
+
     /// Bytes in memory.
     pub(crate) fn resident_bytes(&self) -> u64 {
         self.recent.bytes() + self.blocks.resident_bytes() + self.read_back.bytes()

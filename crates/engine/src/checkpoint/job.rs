@@ -40,6 +40,13 @@ pub struct CheckpointError {
     pub source: io::Error,
 }
 
+impl CheckpointError {
+    /// Whether more room is all that is wanted.
+    fn is_want_of_room(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
 impl CheckpointJob {
     pub(super) fn new(
         store: CheckpointStore,
@@ -50,19 +57,29 @@ impl CheckpointJob {
         Self { store, manifest, state, also_live }
     }
 
-    /// Writes the run, then the manifest, then removes what is older than the one before. Blocks.
+    /// Writes the run, then the manifest, then removes what is older than the one before. Blocks. On a full disk the ballast
+    /// makes room for them.
     pub fn run(mut self) -> Result<CheckpointDone, CheckpointError> {
-        let position = self.manifest.position;
-        let (pages, pages_dirty) = self.state.page_counts();
-        self.manifest.run_bytes = self.store.write_run(&self.manifest, &self.state)?;
-        tracing::debug!(position = position.0, pages, pages_dirty, "run written");
-        let older = self.store.write_manifest(&self.manifest)?;
+        let older = match self.write() {
+            Err(error) if error.is_want_of_room() && self.store.drop_ballast()? => self.write(),
+            other => other,
+        }?;
+        self.store.keep_ballast(self.manifest.run_bytes);
         Ok(CheckpointDone {
-            position,
+            position: self.manifest.position,
             run_bytes: self.manifest.run_bytes,
             trim_before: older.map(Lsn::next),
             live: merge(self.state.live_entries(), self.also_live),
         })
+    }
+
+    /// The position of the checkpoint before, if there is one.
+    fn write(&mut self) -> Result<Option<Lsn>, CheckpointError> {
+        let position = self.manifest.position;
+        let (pages, pages_dirty) = self.state.page_counts();
+        self.manifest.run_bytes = self.store.write_run(&self.manifest, &self.state)?;
+        tracing::debug!(position = position.0, pages, pages_dirty, "run written");
+        self.store.write_manifest(&self.manifest)
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Checkpoints {
     job: Option<CheckpointJob>,
     under_way: bool,
     written: u64,
+    /// The last entry that a checkpoint of this boot covers.
+    written_up_to: Lsn,
 }
 
 #[derive(Debug)]
@@ -47,7 +49,15 @@ struct PendingSeal {
 
 impl Checkpoints {
     pub(crate) fn new(store: CheckpointStore) -> Self {
-        Self { store, sealed_segments: 0, sealed: None, job: None, under_way: false, written: 0 }
+        Self {
+            store,
+            sealed_segments: 0,
+            sealed: None,
+            job: None,
+            under_way: false,
+            written: 0,
+            written_up_to: Lsn::NONE,
+        }
     }
 
     /// Checkpoints written since the start.
@@ -75,6 +85,7 @@ impl Engine {
             }
             Ok(done) => {
                 self.checkpoints.written += 1;
+                self.checkpoints.written_up_to = done.position;
                 tracing::debug!(position = done.position.0, bytes = done.run_bytes, "checkpoint written");
                 if let (Some(writer), Some(before)) = (&mut self.writer, done.trim_before) {
                     let keep: Vec<RangeInclusive<journal::Lsn>> = done
@@ -107,12 +118,14 @@ impl Engine {
         written
     }
 
-    /// Begins a checkpoint when the journal has begun a new segment, and makes the job when its position is durable.
+    /// Begins a checkpoint when the journal has begun a new segment, or is short of room that a checkpoint may free, and makes
+    /// the job when its position is durable.
     pub(crate) fn consider_checkpoint(&mut self, now: Timestamp) {
         let Some(sealed_segments) = self.writer.as_ref().map(|writer| writer.sealed_count()) else { return };
+        let wants_room = self.wants_room_by_checkpoint(now);
         let busy = self.checkpoints.under_way || self.checkpoints.sealed.is_some();
         // Also when nothing durable changed: then the segment is full of spilled bodies, and only a trim frees it.
-        if !busy && sealed_segments > self.checkpoints.sealed_segments {
+        if !busy && (wants_room || sealed_segments > self.checkpoints.sealed_segments) {
             self.checkpoints.sealed_segments = sealed_segments;
             if !self.out.entry.bytes.is_empty() {
                 self.append();
@@ -124,6 +137,11 @@ impl Engine {
         if self.checkpoints.sealed.as_ref().is_some_and(is_safe) {
             self.prepare_job(false);
         }
+    }
+
+    /// Whether a checkpoint would say more than the last one.
+    pub(crate) fn has_news_for_checkpoint(&self) -> bool {
+        self.appended > self.checkpoints.written_up_to || !self.out.entry.bytes.is_empty()
     }
 
     /// Takes the state at the last entry; nothing may be in the open one.

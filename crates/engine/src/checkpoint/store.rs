@@ -19,6 +19,8 @@ use super::run_file::{self, RunWriter};
 pub(crate) struct CheckpointStore {
     storage: Arc<dyn Storage>,
     folder: String,
+    /// The size of the ballast while checkpoints are small; 0 for none.
+    ballast_bytes_min: u64,
 }
 
 const ROOT: &str = "checkpoints";
@@ -26,13 +28,23 @@ const RUN: &str = "run-";
 const LAST_RUN: &str = "last-";
 const MANIFEST: &str = "manifest-";
 const TEMPORARY: &str = ".tmp";
+/// A file that only takes room, to be given to the next checkpoint when there is no other: without it nothing of a full
+/// journal could be freed.
+const BALLAST: &str = "ballast";
+/// Of the storage's reserve, one in this many parts is the least ballast.
+const BALLAST_SHARE: u64 = 8;
 /// Manifests that are kept: the newest and one to fall back on.
 const KEPT: usize = 2;
 
 impl CheckpointStore {
     /// Opens the folder, and makes it if it is not there.
-    pub(crate) fn open(storage: Arc<dyn Storage>, log: &LogName) -> Result<Self, CheckpointError> {
-        let store = Self { storage, folder: format!("{ROOT}/{}", log.as_str()) };
+    pub(crate) fn open(
+        storage: Arc<dyn Storage>,
+        log: &LogName,
+        reserve_bytes: u64,
+    ) -> Result<Self, CheckpointError> {
+        let folder = format!("{ROOT}/{}", log.as_str());
+        let store = Self { storage, folder, ballast_bytes_min: reserve_bytes / BALLAST_SHARE };
         for (folder, parent) in [(ROOT, ""), (store.folder.as_str(), ROOT)] {
             if !store.check(folder, store.storage.exists(folder))? {
                 store.check(folder, store.storage.create_directory(folder))?;
@@ -44,7 +56,7 @@ impl CheckpointStore {
 
     /// The folder as it is; nothing is made. `None` if there is none.
     pub(crate) fn look(storage: Arc<dyn Storage>, log: &LogName) -> Result<Option<Self>, CheckpointError> {
-        let store = Self { storage, folder: format!("{ROOT}/{}", log.as_str()) };
+        let store = Self { storage, folder: format!("{ROOT}/{}", log.as_str()), ballast_bytes_min: 0 };
         let exists = store.check(&store.folder, store.storage.exists(&store.folder))?;
         Ok(exists.then_some(store))
     }
@@ -81,7 +93,7 @@ impl CheckpointStore {
         for file in self.files()? {
             let is_of =
                 |position: &Lsn| [RUN, LAST_RUN, MANIFEST].iter().any(|kind| file == name(kind, *position));
-            if !manifests.iter().any(is_of) {
+            if file != BALLAST && !manifests.iter().any(is_of) {
                 let path = self.path(&file);
                 self.check(&path, self.storage.remove(&path))?;
             }
@@ -92,7 +104,46 @@ impl CheckpointStore {
     /// Writes the run that a manifest will name. Its length in bytes.
     pub(crate) fn write_run(&self, manifest: &Manifest, state: &Sealed) -> Result<u64, CheckpointError> {
         let path = self.path(&run_of(manifest));
-        self.check(&path, self.write_run_to(&path, state))
+        let written = self.write_run_to(&path, state);
+        if written.is_err() {
+            // Half a run only takes room. If it can't be removed, the next one of its position or the next start does so.
+            let _ = self.storage.remove(&path);
+        }
+        self.check(&path, written)
+    }
+
+    /// Gives the ballast's room to whoever comes first. False if there was none.
+    pub(super) fn drop_ballast(&self) -> Result<bool, CheckpointError> {
+        let path = self.path(BALLAST);
+        let exists = self.check(&path, self.storage.exists(&path))?;
+        if exists {
+            self.check(&path, self.storage.remove(&path))?;
+        }
+        Ok(exists)
+    }
+
+    /// Makes the ballast large enough for a checkpoint somewhat larger than the last. What can't be had now is tried for
+    /// after the next.
+    pub(crate) fn keep_ballast(&self, run_bytes: u64) {
+        if self.ballast_bytes_min == 0 {
+            return;
+        }
+        let bytes = self.ballast_bytes_min.max(run_bytes + run_bytes / 4);
+        if let Err(error) = self.resize_ballast(bytes) {
+            tracing::debug!(folder = self.folder, bytes, %error, "no room for the ballast");
+        }
+    }
+
+    fn resize_ballast(&self, bytes: u64) -> io::Result<()> {
+        let path = self.path(BALLAST);
+        let exists = self.storage.exists(&path)?;
+        let file = if exists { self.storage.open(&path)? } else { self.storage.create(&path)? };
+        let before = file.len()?;
+        if before > 2 * bytes {
+            return file.set_len(bytes);
+        }
+        // Part of it is better than nothing, but a file system may have taken all that there was for it.
+        file.preallocate(bytes.max(before)).inspect_err(|_| drop(file.set_len(before)))
     }
 
     /// Writes a manifest, removes all but the last two, and says which position the older of them has.

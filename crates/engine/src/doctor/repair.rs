@@ -67,7 +67,7 @@ pub fn repair(
     let Examination { survey: Some(survey), .. } = examination else { unreachable!("the folder is there") };
     let mut repaired = Repaired { aside: Vec::new(), unreadable_bytes: 0, position: Lsn::NONE };
     repaired.put_aside(files, &*files.journal, &files.journal_folder, survey.damaged_files(), aside)?;
-    let store = CheckpointStore::open(Arc::clone(&files.data), log)?;
+    let store = CheckpointStore::open(Arc::clone(&files.data), log, 0)?;
     let checkpoints = store.files()?.iter().map(|file| store.path(file)).collect();
     repaired.put_aside(files, &*files.data, "", checkpoints, aside)?;
 

@@ -187,7 +187,7 @@ pub(crate) fn short(body: &[u8]) -> String {
     text.split('.').next().unwrap_or_default().to_owned()
 }
 
-fn describe(effect: &Effect<Envelope>) -> String {
+pub(crate) fn describe(effect: &Effect<Envelope>) -> String {
     let again = |redelivered: &bool| if *redelivered { " again" } else { "" };
     match effect {
         Effect::Deliver { delivery_tag, redelivered, message, .. } => {
@@ -201,6 +201,9 @@ fn describe(effect: &Effect<Envelope>) -> String {
             format!("declared {messages}")
         }
         Effect::Answered { answer, .. } => format!("{answer:?}"),
+        Effect::Rejected { sequence } => format!("rejected {sequence}"),
+        Effect::Blocked => "blocked".to_owned(),
+        Effect::Unblocked => "unblocked".to_owned(),
         Effect::Disconnected => "disconnected".to_owned(),
         other => panic!("unexpected: {other:?}"),
     }

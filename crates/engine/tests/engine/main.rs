@@ -10,6 +10,7 @@ mod choices;
 mod crashes;
 mod doctor;
 mod fixtures;
+mod full_disk;
 mod power_cuts;
 mod random_checkpoint_images;
 mod releasing;

@@ -64,13 +64,16 @@ impl Committer {
     /// The thread: commits until it is told to end, or a failure ends the log.
     pub(super) fn run(committer: &Mutex<Committer>, session: &Session) {
         loop {
-            let (order, has_work) = session.wait();
+            let order = session.wait();
             let mut committer = lock(committer);
-            if order == Order::Stop || !has_work && order == Order::Drain {
-                return committer.end(order);
+            if order == Order::Stop {
+                return;
             }
             if !committer.commit_queued() {
                 return;
+            }
+            if order == Order::Drain && !session.has_queued() {
+                return committer.end();
             }
         }
     }
@@ -87,7 +90,7 @@ impl Committer {
     }
 
     /// Writes a part of what is queued, unless a part that was written waits for its sync. False if there was nothing
-    /// to do; a failure ends the log.
+    /// to do, or no room to do it; a failure ends the log.
     pub(super) fn write_next(&mut self) -> bool {
         if self.written.is_some() || self.session.has_ended() {
             return false;
@@ -97,7 +100,8 @@ impl Committer {
             return false;
         }
         match self.write_part() {
-            Ok(batch) => self.written = Some(batch),
+            Ok(None) => return false,
+            Ok(batch) => self.written = batch,
             Err(failure) => self.session.lose(LostReason::from(failure)),
         }
         true
@@ -116,19 +120,20 @@ impl Committer {
         true
     }
 
-    fn write_part(&mut self) -> Result<Batch, Failure> {
+    /// `None` if there is no room for it.
+    fn write_part(&mut self) -> Result<Option<Batch>, Failure> {
         let room = self.active.as_ref().map_or(0, |active| active.walk.bytes - active.offset);
         let mut count = self.fitting(room);
         if count == 0 {
             let first_bytes = padded_bytes(self.taken[0].payload.len() as u64);
-            let bytes = self.roll(first_bytes)?;
+            let Some(bytes) = self.roll(first_bytes)? else { return Ok(None) };
             count = self.fitting(bytes - BLOCK_BYTES);
         }
         let mut taken = std::mem::take(&mut self.taken);
         let written = self.write(&taken[..count]);
         taken.drain(..count);
         self.taken = taken;
-        written
+        written.map(Some)
     }
 
     fn sync(&mut self, batch: &Batch) -> Result<(), Failure> {
@@ -139,6 +144,7 @@ impl Committer {
         }
         active.offset = batch.end;
         active.link = batch.link;
+        self.session.set_active_bytes(active.walk.bytes - active.offset);
         Ok(())
     }
 
@@ -167,24 +173,28 @@ impl Committer {
         self.taken.iter().take_while(fits).count()
     }
 
-    /// Starts a new segment with room for an entry of this size. What is in the old one is durable already.
-    fn roll(&mut self, entry_bytes: u64) -> Result<u64, Failure> {
+    /// Starts a new segment with room for an entry of this size. What is in the old one is durable already. `None` if there
+    /// is no room for one.
+    fn roll(&mut self, entry_bytes: u64) -> Result<Option<u64>, Failure> {
         let (number, regular_bytes, link) = match &self.active {
             Some(active) => {
                 (active.walk.number + 1, self.options.bytes_after(active.walk.bytes), active.link)
             }
             None => (1, self.options.segment_bytes_first, 0),
         };
-        let spare = self.spares.take(regular_bytes.max(BLOCK_BYTES + entry_bytes))?;
+        let Some(spare) = self.spares.take(regular_bytes, BLOCK_BYTES + entry_bytes)? else {
+            return Ok(None);
+        };
         let (log_id, bytes, epoch) = (self.log_id, spare.bytes, self.session.epoch);
-        let file = self.folder.promote_spare(spare.number, SegmentHeader { log_id, number, bytes, epoch })?;
+        let file = self.folder.promote_spare(spare, SegmentHeader { log_id, number, bytes, epoch })?;
+        self.session.set_active_bytes(bytes - BLOCK_BYTES);
         self.spares.want(self.options.bytes_after(bytes));
         if self.active.is_some() {
             self.session.sealed.fetch_add(1, Ordering::Release);
         }
         let walk = SegmentWalk::new(file, number, bytes, log_id);
         self.active = Some(End { walk, offset: BLOCK_BYTES, link });
-        Ok(bytes)
+        Ok(Some(bytes))
     }
 
     fn write(&mut self, part: &[Submission]) -> Result<Batch, Failure> {
@@ -204,9 +214,11 @@ impl Committer {
 
     /// After a drain the end is known to be clean: the next claim takes damage for damage, not for a torn
     /// write.
-    pub(super) fn end(&self, order: Order) {
-        if order != Order::Drain {
-            return;
+    ///
+    /// What found no room will find none any more.
+    pub(super) fn end(&self) {
+        if !self.taken.is_empty() || self.session.has_queued() {
+            return self.session.lose(self.folder.no_room().into());
         }
         let (log_id, epoch, durable) = (self.log_id, self.session.epoch, self.session.durable());
         if let Err(Failure { operation, file, error }) =

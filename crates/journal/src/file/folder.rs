@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mistakes::{Mistake, is_planted};
 
 use super::format::{BLOCK_BYTES, ClaimRecord, HEADER_BYTES, SegmentHeader};
+use super::spares::Spare;
 use crate::storage::{Storage, StorageFile};
 use crate::{ClaimError, LostReason};
 
@@ -14,6 +15,7 @@ const ZEROS_BYTES: usize = 1 << 20;
 
 const SEGMENT: &str = ".seg";
 const SPARE: &str = ".spare";
+const RESERVE: &str = ".reserve";
 
 /// The claim record of a log that is being removed.
 const DESTROYED: &str = "DESTROYED";
@@ -36,13 +38,24 @@ impl From<Failure> for ClaimError {
 impl From<Failure> for LostReason {
     fn from(failure: Failure) -> LostReason {
         let Failure { operation, file, error } = failure;
-        let is_full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        let is_full = is_full(&error);
         let error = Arc::new(error);
         match is_full {
             true => LostReason::StorageFull { file, error },
             false => LostReason::StorageFailed { operation, file, error },
         }
     }
+}
+
+impl Failure {
+    /// Whether more room is all that is wanted.
+    pub(super) fn is_want_of_room(&self) -> bool {
+        is_full(&self.error)
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 /// An open file that knows its name.
@@ -79,6 +92,11 @@ impl NamedFile {
         self.file.len().map_err(|error| self.failure("reading the size", error))
     }
 
+    /// Reserves room for so many bytes.
+    fn preallocate(&self, bytes: u64) -> Result<(), Failure> {
+        self.file.preallocate(bytes).map_err(|error| self.failure("reserving room for", error))
+    }
+
     fn failure(&self, operation: &'static str, error: io::Error) -> Failure {
         Failure { operation, file: self.path.clone(), error }
     }
@@ -89,6 +107,7 @@ impl NamedFile {
 pub(super) enum FolderItem {
     Segment(u64),
     Spare(u64),
+    Reserve(u64),
 }
 
 /// The folder of one log.
@@ -180,50 +199,63 @@ impl Folder {
         self.remove(self.segment_path(number))
     }
 
-    pub(super) fn open_spare(&self, number: u64) -> Result<NamedFile, Failure> {
-        self.open(self.spare_path(number))
+    /// The size of a spare file, in bytes.
+    pub(super) fn spare_bytes(&self, number: u64, is_reserve: bool) -> Result<u64, Failure> {
+        self.open_spare(Spare { number, bytes: 0, is_reserve })?.bytes()
     }
 
-    pub(super) fn remove_spare(&self, number: u64) -> Result<(), Failure> {
-        self.remove(self.spare_path(number))
+    pub(super) fn open_spare(&self, spare: Spare) -> Result<NamedFile, Failure> {
+        self.open(self.spare_path(spare))
+    }
+
+    pub(super) fn remove_spare(&self, spare: Spare) -> Result<(), Failure> {
+        self.remove(self.spare_path(spare))
     }
 
     /// Makes a spare file whose blocks are written, so that a sync has no metadata to commit. `go_on` is
-    /// asked between pieces.
-    pub(super) fn create_spare(
-        &self,
-        number: u64,
-        bytes: u64,
-        go_on: impl Fn() -> bool,
-    ) -> Result<bool, Failure> {
-        let file = self.create_file(self.spare_path(number))?;
-        let zeros = vec![0; ZEROS_BYTES];
-        let mut offset = 0;
-        while offset < bytes {
-            if !go_on() {
-                return Ok(false);
-            }
-            let piece = (bytes - offset).min(ZEROS_BYTES as u64);
-            file.write(&mut [IoSlice::new(&zeros[..piece as usize])], offset)?;
-            file.sync()?;
-            offset += piece;
-        }
-        Ok(true)
+    /// asked between pieces. A file that could not be made whole is removed.
+    pub(super) fn create_spare(&self, spare: Spare, go_on: impl Fn() -> bool) -> Result<bool, Failure> {
+        let made = self.create_file(self.spare_path(spare)).and_then(|file| fill(&file, spare.bytes, go_on));
+        self.remove_unless(made.is_ok(), spare);
+        made
     }
 
-    /// Makes a spare file for one entry too large for a common segment: only reserved, since it is written
-    /// once.
-    pub(super) fn reserve_spare(&self, number: u64, bytes: u64) -> Result<(), Failure> {
-        let file = self.create_file(self.spare_path(number))?;
-        file.file.preallocate(bytes).map_err(|error| file.failure("reserving room for", error))?;
-        file.file.sync_all().map_err(|error| file.failure("sync", error))
+    /// Makes a spare file that is only reserved: for one entry too large for a common segment, which is written once, or
+    /// for the reserve, which as a rule never is. A file that could not be made whole is removed.
+    pub(super) fn reserve_spare(&self, spare: Spare) -> Result<(), Failure> {
+        let made = self.create_file(self.spare_path(spare)).and_then(|file| {
+            file.preallocate(spare.bytes)?;
+            file.file.sync_all().map_err(|error| file.failure("sync", error))
+        });
+        self.remove_unless(made.is_ok(), spare);
+        made
+    }
+
+    /// A file that takes room and is good for nothing is in the way of others. If it can't be removed either, the next
+    /// claim does so.
+    fn remove_unless(&self, is_whole: bool, spare: Spare) {
+        if !is_whole && let Err(Failure { operation, file, error }) = self.remove_spare(spare) {
+            tracing::debug!(operation, file, %error, "cannot remove what could not be made");
+        }
+    }
+
+    /// How many bytes the storage has free.
+    pub(super) fn available_bytes(&self) -> Result<u64, Failure> {
+        self.storage
+            .available_bytes()
+            .map_err(|error| self.failure("asking for the room of", &self.name, error))
+    }
+
+    /// The failure of who waited for room in vain.
+    pub(super) fn no_room(&self) -> Failure {
+        self.failure("making a segment in", &self.name, ErrorKind::StorageFull.into())
     }
 
     /// Makes a segment out of a spare file, durably.
     ///
     /// The header is synced before the name, so that a file with a segment's name always has a good header.
-    pub(super) fn promote_spare(&self, spare: u64, header: SegmentHeader) -> Result<NamedFile, Failure> {
-        let file = self.open_spare(spare)?;
+    pub(super) fn promote_spare(&self, spare: Spare, header: SegmentHeader) -> Result<NamedFile, Failure> {
+        let file = self.open(self.spare_path(spare))?;
         file.write(&mut [IoSlice::new(&header.encode())], 0)?;
         file.sync()?;
         let path = self.segment_path(header.number);
@@ -237,7 +269,7 @@ impl Folder {
 
     /// Makes a spare file out of a segment. It may be written over only after a sync of the folder: until
     /// then a crash may bring the segment's name back.
-    pub(super) fn retire_segment(&self, number: u64, spare: u64) -> Result<(), Failure> {
+    pub(super) fn retire_segment(&self, number: u64, spare: Spare) -> Result<(), Failure> {
         let path = self.segment_path(number);
         let renamed = self.storage.rename(&path, &self.spare_path(spare));
         renamed.map_err(|error| self.failure("renaming", &path, error))
@@ -272,12 +304,45 @@ impl Folder {
         self.sync()
     }
 
+    /// As [`Self::write_claim`]; on a full disk a spare file gives some of its room for it, so that a start needs none.
+    pub(super) fn write_claim_for_sure(&self, record: ClaimRecord) -> Result<(), Failure> {
+        match self.write_claim(record) {
+            Err(failure) if failure.is_want_of_room() => {
+                if !self.shrink_a_spare()? {
+                    return Err(failure);
+                }
+                self.write_claim(record)
+            }
+            other => other,
+        }
+    }
+
+    /// Gives some room of a spare file back to the disk. False if there is none that could.
+    fn shrink_a_spare(&self) -> Result<bool, Failure> {
+        for item in self.list()? {
+            let (number, is_reserve) = match item {
+                FolderItem::Spare(number) => (number, false),
+                FolderItem::Reserve(number) => (number, true),
+                FolderItem::Segment(_) => continue,
+            };
+            let file = self.open(self.spare_path(Spare { number, bytes: 0, is_reserve }))?;
+            let bytes = file.bytes()?;
+            let given_bytes = GIVEN_BYTES_MAX.min(bytes / 2 / BLOCK_BYTES * BLOCK_BYTES);
+            if bytes - given_bytes >= SEGMENT_BYTES_MIN {
+                let shrunk = file.file.set_len(bytes - given_bytes).and_then(|()| file.file.sync_all());
+                return shrunk.map(|()| true).map_err(|error| file.failure("shortening", error));
+            }
+        }
+        Ok(false)
+    }
+
     fn path(&self, name: &str) -> String {
         format!("{}/{name}", self.name)
     }
 
-    fn spare_path(&self, number: u64) -> String {
-        self.path(&format!("{number:016x}{SPARE}"))
+    fn spare_path(&self, Spare { number, is_reserve, .. }: Spare) -> String {
+        let kind = if is_reserve { RESERVE } else { SPARE };
+        self.path(&format!("{number:016x}{kind}"))
     }
 
     fn open(&self, path: String) -> Result<NamedFile, Failure> {
@@ -303,15 +368,37 @@ impl Folder {
     }
 }
 
+/// Writes a file full of zeros. False if `go_on` said to stop.
+fn fill(file: &NamedFile, bytes: u64, go_on: impl Fn() -> bool) -> Result<bool, Failure> {
+    // First of all the room: who comes too late for it is told before anything was written.
+    file.preallocate(bytes)?;
+    let zeros = vec![0; ZEROS_BYTES];
+    let mut offset = 0;
+    while offset < bytes {
+        if !go_on() {
+            return Ok(false);
+        }
+        let piece = (bytes - offset).min(ZEROS_BYTES as u64);
+        file.write(&mut [IoSlice::new(&zeros[..piece as usize])], offset)?;
+        file.sync()?;
+        offset += piece;
+    }
+    Ok(true)
+}
+
 fn parse_name(name: &str) -> Option<FolderItem> {
     let (digits, kind) = name.split_at_checked(16)?;
     let number = u64::from_str_radix(digits, 16).ok()?;
     match kind {
         SEGMENT => Some(FolderItem::Segment(number)),
         SPARE => Some(FolderItem::Spare(number)),
+        RESERVE => Some(FolderItem::Reserve(number)),
         _ => None,
     }
 }
+
+/// What a spare file gives for a claim record, at most: a few blocks of any file system.
+const GIVEN_BYTES_MAX: u64 = 64 * 1024;
 
 /// A segment is at least its header and one entry.
 pub(super) const SEGMENT_BYTES_MIN: u64 = 2 * BLOCK_BYTES;
@@ -324,6 +411,7 @@ mod tests {
     fn names_are_told_apart() {
         assert_eq!(parse_name("00000000000000ff.seg"), Some(FolderItem::Segment(255)));
         assert_eq!(parse_name("0000000000000001.spare"), Some(FolderItem::Spare(1)));
+        assert_eq!(parse_name("0000000000000002.reserve"), Some(FolderItem::Reserve(2)));
         assert_eq!(parse_name("CLAIM"), None);
         assert_eq!(parse_name("00000000000000ff.seg~"), None);
         assert_eq!(parse_name("öööööööööööööööö.seg"), None);

@@ -62,6 +62,8 @@ pub struct FileOptions {
     pub commit_bytes_max: u64,
     /// How many trimmed segments are kept to be written again, per log. Default 4.
     pub spare_segments_max: usize,
+    /// Bytes of files that are kept, per log, to be written when the storage has no room for anything else. Default 0.
+    pub reserve_bytes: u64,
 }
 
 impl FileOptions {
@@ -73,6 +75,7 @@ impl FileOptions {
             segment_bytes_max: 64 << 20,
             commit_bytes_max: 4 << 20,
             spare_segments_max: 4,
+            reserve_bytes: 0,
         }
     }
 
@@ -83,11 +86,24 @@ impl FileOptions {
         self
     }
 
+    /// How many files the reserve has.
+    fn reserve_files(&self) -> usize {
+        if self.reserve_bytes == 0 { 0 } else { RESERVE_FILES as usize }
+    }
+
+    /// The size of a file of the reserve. Several, because one is freed while another is written.
+    fn reserve_file_bytes(&self) -> u64 {
+        (self.reserve_bytes / RESERVE_FILES).max(SEGMENT_BYTES_MIN).next_multiple_of(BLOCK_BYTES)
+    }
+
     /// The size of the segment that follows one of this size.
     fn bytes_after(&self, bytes: u64) -> u64 {
         bytes.saturating_mul(2).clamp(self.segment_bytes_first, self.segment_bytes_max)
     }
 }
+
+/// Files of which a reserve consists.
+const RESERVE_FILES: u64 = 4;
 
 /// A journal in files.
 ///
@@ -146,7 +162,7 @@ impl Running {
         if self.drive == Drive::Steps {
             let mut committer = lock(&self.committer);
             if committer.commit_queued() {
-                committer.end(session::Order::Drain);
+                committer.end();
             }
         }
         self.committed.wait();
@@ -196,8 +212,9 @@ impl FileJournal {
             Some(end) => self.options.bytes_after(end.walk.bytes),
             None => self.options.segment_bytes_first,
         };
-        let spares = Arc::new(Spares::open(folder.clone(), self.options, next_bytes)?);
         let session = Arc::new(Session::new(record.epoch, tail, SegmentTable::new(segments)));
+        session.set_active_bytes(end.as_ref().map_or(0, |end| end.walk.bytes - end.offset));
+        let spares = Arc::new(Spares::open(folder.clone(), self.options, next_bytes, session.clone())?);
         let committer = Arc::new(Mutex::new(Committer {
             folder: folder.clone(),
             options: self.options,
@@ -302,7 +319,7 @@ impl Journal for FileJournal {
         let before = self.read_record(log, &folder)?;
         let recovered = recover(&folder, before.log_id, from, before.durable)?;
         let record = ClaimRecord { epoch, durable: recovered.tail, ..before };
-        folder.write_claim(record)?;
+        folder.write_claim_for_sure(record)?;
 
         let (tail, start) = (recovered.tail, recovered.replay_at);
         let numbers: Vec<u64> = recovered.segments.iter().map(|segment| segment.number).collect();

@@ -10,6 +10,7 @@ use std::io::IoSlice;
 use super::FileOptions;
 use super::folder::{Folder, FolderItem, SEGMENT_BYTES_MIN};
 use super::format::{BLOCK_BYTES, ClaimRecord, EntryHeader, SegmentHeader};
+use super::spares::Spare;
 use super::survey::{FlawKind, SegmentFinding, Survey};
 use crate::{ClaimError, Cursor, Lsn};
 
@@ -73,7 +74,8 @@ impl Survey {
         let number = self.segments.last().map_or(1, |segment| segment.number + 1);
         let bytes = options.rounded().segment_bytes_first;
         let spare = next_spare(&self.folder)?;
-        self.folder.create_spare(spare, bytes, || true)?;
+        let spare = Spare { number: spare, bytes, is_reserve: false };
+        self.folder.create_spare(spare, || true)?;
         let link = if self.last.next() == lsn { self.last_link } else { 0 };
         let entry = EntryHeader {
             log_id,
@@ -101,7 +103,7 @@ impl Survey {
 
 fn next_spare(folder: &Folder) -> Result<u64, ClaimError> {
     let numbers = folder.list()?.into_iter().filter_map(|item| match item {
-        FolderItem::Spare(number) => Some(number),
+        FolderItem::Spare(number) | FolderItem::Reserve(number) => Some(number),
         FolderItem::Segment(_) => None,
     });
     Ok(numbers.max().unwrap_or(0) + 1)

@@ -5,8 +5,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
+use super::format::{BLOCK_BYTES, HEADER_BYTES};
 use super::segments::SegmentTable;
-use crate::{Epoch, InFlight, LostReason, Lsn, State, Wake};
+use crate::{Epoch, InFlight, LostReason, Lsn, Room, State, Wake};
 
 /// One reign over a log: from a claim to the next.
 pub(super) struct Session {
@@ -18,6 +19,12 @@ pub(super) struct Session {
     durable: AtomicU64,
     submitted: AtomicU64,
     bytes_in_flight: AtomicU64,
+    /// Room in the active segment.
+    active_bytes: AtomicU64,
+    /// Room in the files that can become segments.
+    spare_bytes: AtomicU64,
+    /// Room beyond them, as the storage has said.
+    further_bytes: AtomicU64,
     /// Fenced or lost.
     end: OnceLock<State>,
     wake: Mutex<Option<Wake>>,
@@ -34,6 +41,8 @@ struct Queue {
     submissions: Vec<Submission>,
     order: Order,
     is_waiting: bool,
+    /// There may be room for what was taken and could not be written.
+    may_have_room: bool,
 }
 
 /// What the commit thread is to do besides committing.
@@ -58,6 +67,9 @@ impl Session {
             durable: AtomicU64::new(tail.0),
             submitted: AtomicU64::new(tail.0),
             bytes_in_flight: AtomicU64::new(0),
+            active_bytes: AtomicU64::new(0),
+            spare_bytes: AtomicU64::new(0),
+            further_bytes: AtomicU64::new(0),
             end: OnceLock::new(),
             wake: Mutex::default(),
         }
@@ -81,15 +93,16 @@ impl Session {
         }
     }
 
-    /// Waits until something was submitted or an order came. The order, and whether something was submitted.
-    pub(super) fn wait(&self) -> (Order, bool) {
+    /// Waits until something was submitted, there may be room again, or an order came.
+    pub(super) fn wait(&self) -> Order {
         let mut queue = lock(&self.queue);
-        while queue.submissions.is_empty() && queue.order == Order::GoOn {
+        while queue.submissions.is_empty() && queue.order == Order::GoOn && !queue.may_have_room {
             queue.is_waiting = true;
             queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
             queue.is_waiting = false;
         }
-        (queue.order, !queue.submissions.is_empty())
+        queue.may_have_room = false;
+        queue.order
     }
 
     /// Moves what was submitted to the end of `taken`.
@@ -110,6 +123,39 @@ impl Session {
         };
         if has_work {
             self.arrived.notify_one();
+        }
+    }
+
+    /// Notes what there is room for in the active segment.
+    pub(super) fn set_active_bytes(&self, bytes: u64) {
+        self.active_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Notes what there is room for besides, and tells those who wait for room or watch.
+    pub(super) fn set_spare_bytes(&self, spare_bytes: u64, further_bytes: u64) {
+        let before = self.spare_bytes.swap(spare_bytes, Ordering::Relaxed);
+        let further_before = self.further_bytes.swap(further_bytes, Ordering::Relaxed);
+        if spare_bytes > before {
+            self.try_again();
+        }
+        if (before, further_before) != (spare_bytes, further_bytes) {
+            self.wake();
+        }
+    }
+
+    /// Has the commit thread try again to write what there was no room for.
+    pub(super) fn try_again(&self) {
+        lock(&self.queue).may_have_room = true;
+        self.arrived.notify_one();
+    }
+
+    pub(super) fn room(&self) -> Room {
+        let InFlight { entries, bytes } = self.in_flight();
+        let under_way = bytes + entries * (HEADER_BYTES as u64 + BLOCK_BYTES);
+        let files = self.active_bytes.load(Ordering::Relaxed) + self.spare_bytes.load(Ordering::Relaxed);
+        Room {
+            sure_bytes: files.saturating_sub(under_way),
+            further_bytes: self.further_bytes.load(Ordering::Relaxed),
         }
     }
 

@@ -1,18 +1,24 @@
 //! Spare files: the next segments, made before they are needed, by a thread that also frees trimmed ones.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use mistakes::{Mistake, is_planted};
 
 use super::FileOptions;
-use super::folder::{Failure, Folder, FolderItem};
+use super::folder::{Failure, Folder, FolderItem, SEGMENT_BYTES_MIN};
+use super::format::BLOCK_BYTES;
 use super::segments::Segment;
-use super::session::{Latch, lock};
+use super::session::{Latch, Session, lock};
 
 /// The spare files of one log, and the work on them.
+///
+/// When the storage refuses room for another, that is no failure of the log: what is there is used, the files of the
+/// reserve last, and the thread looks for room again and again.
 pub(super) struct Spares {
     folder: Folder,
     options: FileOptions,
+    session: Arc<Session>,
     state: Mutex<SparesState>,
     changed: Condvar,
     pub(super) ended: Latch,
@@ -21,75 +27,115 @@ pub(super) struct Spares {
 #[derive(Default)]
 struct SparesState {
     ready: Vec<Spare>,
+    /// Files to be used when no other can be made.
+    reserve: Vec<Spare>,
     /// Trimmed segments that wait to be recycled or removed.
     condemned: Vec<Segment>,
     /// Size of the next segment, in bytes.
     wanted_bytes: u64,
     next_number: u64,
     is_preparing: bool,
+    /// Room in the file that was taken last, until it has become a segment.
+    taken_bytes: u64,
+    /// Files that are being made: what they take is neither free nor ready.
+    making: u32,
     /// The thread could not make a spare; the commit thread will try, and tell of the error if it meets it
     /// too.
     has_failed: bool,
+    /// The storage had no room when it was last asked.
+    is_short: bool,
+    /// What an entry waits for, in bytes; 0 if none does.
+    missing_bytes: u64,
     is_stopped: bool,
 }
 
 /// A file that can become a segment; what is in it does not matter.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Spare {
     pub(super) number: u64,
     pub(super) bytes: u64,
+    /// It belongs to the reserve.
+    pub(super) is_reserve: bool,
 }
+
+/// How often the thread looks for room when there is none.
+const LOOK_EVERY_WHEN_SHORT: Duration = Duration::from_secs(1);
+
+/// How often it looks how much room is left.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 impl Spares {
     /// Takes over the spare files in the folder; those of an unfit size are removed.
-    pub(super) fn open(folder: Folder, options: FileOptions, wanted_bytes: u64) -> Result<Spares, Failure> {
+    pub(super) fn open(
+        folder: Folder,
+        options: FileOptions,
+        wanted_bytes: u64,
+        session: Arc<Session>,
+    ) -> Result<Spares, Failure> {
         let mut state = SparesState { wanted_bytes, next_number: 1, ..SparesState::default() };
         for item in folder.list()? {
-            let FolderItem::Spare(number) = item else { continue };
-            state.next_number = number + 1;
-            let bytes = folder.open_spare(number)?.bytes()?;
-            let is_fit = (wanted_bytes..=options.segment_bytes_max).contains(&bytes);
-            match is_fit && state.ready.len() < options.spare_segments_max {
-                true => state.ready.push(Spare { number, bytes }),
-                false => folder.remove_spare(number)?,
+            let (number, is_reserve) = match item {
+                FolderItem::Spare(number) => (number, false),
+                FolderItem::Reserve(number) => (number, true),
+                FolderItem::Segment(_) => continue,
+            };
+            state.next_number = state.next_number.max(number + 1);
+            let spare = Spare { number, bytes: folder.spare_bytes(number, is_reserve)?, is_reserve };
+            if !state.keep(spare, &options) {
+                folder.remove_spare(spare)?;
             }
         }
-        Ok(Spares {
+        let spares = Spares {
             folder,
             options,
+            session,
             state: Mutex::new(state),
             changed: Condvar::new(),
             ended: Latch::default(),
-        })
+        };
+        spares.tell(lock(&spares.state));
+        Ok(spares)
     }
 
-    /// A spare file of at least `bytes`. Waits for the one that is being prepared, or makes one itself.
-    pub(super) fn take(&self, bytes: u64) -> Result<Spare, Failure> {
+    /// A spare file of `regular` bytes or more, or one of `least` bytes if there is no room for better. Waits for the one
+    /// that is being prepared, or makes one itself. `None` if the storage has no room at all.
+    pub(super) fn take(&self, regular: u64, least: u64) -> Result<Option<Spare>, Failure> {
+        let regular = regular.max(least);
         let mut state = lock(&self.state);
-        while !state.is_fit(bytes) && state.is_preparing && bytes <= state.wanted_bytes {
+        while !state.is_fit(regular) && state.is_preparing && regular <= state.wanted_bytes {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        // Of equal ones the last that was freed: it is the likeliest to be in the page cache.
-        let fitting = (0..state.ready.len()).rev().filter(|&at| state.ready[at].bytes >= bytes);
-        if let Some(at) = fitting.min_by_key(|&at| state.ready[at].bytes) {
-            return Ok(state.ready.remove(at));
+        // A smaller one than is regular was made because there was no room for more.
+        let fit = regular.min(state.wanted_bytes).max(least);
+        let mut taken = state.take_ready(fit);
+        let is_large = least > self.options.segment_bytes_max;
+        if taken.is_none() && (is_large || !state.is_short) {
+            let spare = Spare { number: state.number(), bytes: regular, is_reserve: false };
+            state.making += 1;
+            drop(state);
+            let made = self.make(spare, least);
+            state = lock(&self.state);
+            state.making -= 1;
+            taken = made?;
+            state.is_short |= taken.is_none();
         }
-        let number = state.number();
-        drop(state);
-        if bytes > self.options.segment_bytes_max {
-            self.folder.reserve_spare(number, bytes)?;
-        } else {
-            self.folder.create_spare(number, bytes, || true)?;
-        }
-        Ok(Spare { number, bytes })
+        let taken = taken.or_else(|| state.take_ready(least)).or_else(|| state.take_reserve(least));
+        state.missing_bytes = if taken.is_none() { least } else { 0 };
+        state.taken_bytes = taken.map_or(0, |spare| spare.bytes - BLOCK_BYTES);
+        self.tell(state);
+        // The thread looks oftener when there is no room.
+        self.changed.notify_all();
+        Ok(taken)
     }
 
-    /// Has a spare file of this size made in the background.
+    /// Has a spare file of this size made in the background. To be called when the one before has become a segment.
     pub(super) fn want(&self, bytes: u64) {
         let mut state = lock(&self.state);
         state.wanted_bytes = bytes;
         state.has_failed = false;
+        state.taken_bytes = 0;
         self.changed.notify_all();
+        self.tell(state);
     }
 
     /// Has trimmed segments recycled or removed in the background.
@@ -106,81 +152,188 @@ impl Spares {
     /// The thread: works until it is stopped.
     pub(super) fn run(&self) {
         while !self.is_stopped() {
-            if !self.step() {
-                let state = lock(&self.state);
-                if state.next_work().is_none() && !state.is_stopped {
-                    drop(self.changed.wait(state).unwrap_or_else(PoisonError::into_inner));
+            if self.step() {
+                continue;
+            }
+            let state = lock(&self.state);
+            if state.next_work(&self.options).is_none() && !state.is_stopped {
+                let pause = if state.is_short { LOOK_EVERY_WHEN_SHORT } else { LOOK_EVERY };
+                let waited = self.changed.wait_timeout(state, pause);
+                let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+                if timeout.timed_out() && !state.is_short {
+                    self.tell(state);
                 }
             }
         }
     }
 
-    /// Frees what was trimmed, or prepares the next segment. False if there is nothing to do.
+    /// Frees what was trimmed, prepares the next segment or restores the reserve. When the storage has no room, looks
+    /// whether it has now. False if nothing came of it.
     pub(super) fn step(&self) -> bool {
         let mut state = lock(&self.state);
-        match state.next_work() {
+        let work = state.next_work(&self.options);
+        match work.or_else(|| state.work_for_room(&self.options)) {
+            None if state.is_short => return self.look_for_missing(state),
             None => return false,
             Some(Work::Free) => {
                 let condemned = std::mem::take(&mut state.condemned);
-                let wanted_bytes = state.wanted_bytes;
-                let room = self.options.spare_segments_max.saturating_sub(state.ready.len());
                 drop(state);
-                self.free(condemned, wanted_bytes, room);
+                self.free(condemned);
+                state = lock(&self.state);
+                // What was freed may be what is wanted.
+                state.is_short = false;
             }
             Some(Work::Prepare) => {
-                let spare = Spare { number: state.number(), bytes: state.wanted_bytes };
+                let spare = Spare { number: state.number(), bytes: state.wanted_bytes, is_reserve: false };
                 state.is_preparing = true;
+                state.making += 1;
                 drop(state);
-                let outcome = self.prepare(spare);
+                let outcome = self.make(spare, 0);
                 state = lock(&self.state);
                 state.is_preparing = false;
-                state.has_failed = outcome.is_none();
-                state.ready.extend(outcome);
-                self.changed.notify_all();
+                state.making -= 1;
+                self.note(&mut state, outcome, spare.bytes);
+            }
+            Some(Work::Reserve) => {
+                let bytes = self.options.reserve_file_bytes();
+                let spare = Spare { number: state.number(), bytes, is_reserve: true };
+                drop(state);
+                let outcome = self.make(spare, 0);
+                state = lock(&self.state);
+                self.note(&mut state, outcome, bytes);
             }
         }
-        true
+        let has_gained = !state.is_short;
+        self.tell(state);
+        self.changed.notify_all();
+        has_gained
     }
 
-    /// Whether [`Self::step`] has something to do.
+    /// Whether [`Self::step`] has something to do for sure.
     pub(super) fn has_work(&self) -> bool {
-        lock(&self.state).next_work().is_some()
+        lock(&self.state).next_work(&self.options).is_some()
+    }
+
+    /// Whether the storage had no room when it was last asked.
+    pub(super) fn is_short(&self) -> bool {
+        lock(&self.state).is_short
     }
 
     fn is_stopped(&self) -> bool {
         lock(&self.state).is_stopped
     }
 
-    fn prepare(&self, spare: Spare) -> Option<Spare> {
-        match self.folder.create_spare(spare.number, spare.bytes, || !self.is_stopped()) {
-            Ok(is_whole) => is_whole.then_some(spare),
+    /// Looks whether there is room for what an entry waits for. All else that is wanted is there.
+    fn look_for_missing(&self, mut state: MutexGuard<'_, SparesState>) -> bool {
+        if self.folder.available_bytes().unwrap_or(0) < state.missing_bytes {
+            return false;
+        }
+        (state.is_short, state.missing_bytes) = (false, 0);
+        self.tell(state);
+        self.session.try_again();
+        true
+    }
+
+    /// Makes a file. A regular one may come out smaller, down to the size of a log's first but not below `least`, if there is
+    /// no room for more. `None` if there is none at all, or no more need.
+    fn make(&self, mut spare: Spare, least: u64) -> Result<Option<Spare>, Failure> {
+        let available = self.folder.available_bytes()?;
+        let is_regular = !spare.is_reserve && spare.bytes <= self.options.segment_bytes_max;
+        let least = least.max(self.options.segment_bytes_first);
+        while is_regular && spare.bytes > available && spare.bytes / 2 >= least {
+            spare.bytes = (spare.bytes / 2).next_multiple_of(BLOCK_BYTES);
+        }
+        if spare.bytes > available {
+            return Ok(None);
+        }
+        let made = match is_regular {
+            true => self.folder.create_spare(spare, || !self.is_stopped()),
+            false => self.folder.reserve_spare(spare).map(|()| true),
+        };
+        match made {
+            Ok(is_whole) => Ok(is_whole.then_some(spare)),
+            Err(failure) if failure.is_want_of_room() => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn note(&self, state: &mut SparesState, outcome: Result<Option<Spare>, Failure>, asked_bytes: u64) {
+        match outcome {
+            Ok(None) => {
+                tracing::debug!(asked_bytes, "no room for a spare file");
+                state.is_short |= !state.is_stopped;
+            }
+            Ok(Some(spare)) => {
+                tracing::debug!(bytes = spare.bytes, is_reserve = spare.is_reserve, "spare file made");
+                state.is_short = false;
+                if !spare.is_reserve && state.wanted_bytes == asked_bytes {
+                    // A smaller one than was wanted is the most that there is room for.
+                    state.wanted_bytes = spare.bytes;
+                }
+                let files = if spare.is_reserve { &mut state.reserve } else { &mut state.ready };
+                files.push(spare);
+            }
             Err(Failure { operation, file, error }) => {
                 tracing::warn!(operation, file, %error, "cannot prepare the next segment");
-                None
+                state.has_failed = true;
             }
         }
     }
 
-    fn free(&self, condemned: Vec<Segment>, wanted_bytes: u64, room: usize) {
+    /// Tells the session how much room there is.
+    fn tell(&self, state: MutexGuard<'_, SparesState>) {
+        let files = state.ready.iter().chain(&state.reserve);
+        let spare_bytes = state.taken_bytes + files.map(|spare| spare.bytes - BLOCK_BYTES).sum::<u64>();
+        let (is_short, is_making) = (state.is_short, state.making > 0);
+        // Whoever is told may well take this lock.
+        drop(state);
+        let further = match self.folder.available_bytes().unwrap_or(0) {
+            _ if is_short => 0,
+            // What a file that is being made has taken already is not lost.
+            available if is_making => available.max(self.session.room().further_bytes),
+            available if available < self.options.segment_bytes_first => 0,
+            available => available,
+        };
+        self.session.set_spare_bytes(spare_bytes, further);
+    }
+
+    fn free(&self, condemned: Vec<Segment>) {
         let mut retired = Vec::new();
         for segment in condemned {
-            let is_fit = (wanted_bytes..=self.options.segment_bytes_max).contains(&segment.bytes);
-            let outcome = if is_fit && retired.len() < room {
-                let spare = Spare { number: lock(&self.state).number(), bytes: segment.bytes };
-                let outcome = self.folder.retire_segment(segment.number, spare.number);
-                retired.extend(outcome.is_ok().then_some(spare));
-                outcome
-            } else {
-                self.folder.remove_segment(segment.number)
+            let outcome = match self.place_for(segment.bytes, &retired) {
+                Some(spare) => {
+                    let outcome = self.folder.retire_segment(segment.number, spare);
+                    retired.extend(outcome.is_ok().then_some(spare));
+                    outcome
+                }
+                None => self.folder.remove_segment(segment.number),
             };
             warn_of(outcome);
         }
         // Only now can no crash bring back the old names, and the files may be written over.
         let outcome = if is_planted(Mistake::SegmentReusedEarly) { Ok(()) } else { self.folder.sync() };
         if outcome.is_ok() {
-            lock(&self.state).ready.extend(retired);
+            let mut state = lock(&self.state);
+            for spare in retired {
+                let files = if spare.is_reserve { &mut state.reserve } else { &mut state.ready };
+                files.push(spare);
+            }
         }
         warn_of(outcome);
+    }
+
+    /// As what a trimmed segment is kept, if it is.
+    fn place_for(&self, bytes: u64, retired: &[Spare]) -> Option<Spare> {
+        let mut state = lock(&self.state);
+        let of_reserve = retired.iter().filter(|spare| spare.is_reserve).count();
+        let ready = state.ready.len() + retired.len() - of_reserve;
+        let is_fit = (state.wanted_bytes..=self.options.segment_bytes_max).contains(&bytes);
+        let is_reserve = !(is_fit && ready < self.options.spare_segments_max);
+        let reserve_file_bytes = self.options.reserve_file_bytes();
+        let is_wanted = !is_reserve
+            || state.reserve.len() + of_reserve < self.options.reserve_files()
+                && (reserve_file_bytes..=2 * reserve_file_bytes).contains(&bytes);
+        is_wanted.then(|| Spare { number: state.number(), bytes, is_reserve })
     }
 }
 
@@ -192,19 +345,54 @@ fn warn_of(outcome: Result<(), Failure>) {
 }
 
 /// What the thread does next.
+#[derive(Clone, Copy)]
 enum Work {
     Free,
     Prepare,
+    Reserve,
 }
 
 impl SparesState {
-    fn next_work(&self) -> Option<Work> {
+    fn next_work(&self, options: &FileOptions) -> Option<Work> {
         match () {
             () if self.is_stopped => None,
             () if !self.condemned.is_empty() => Some(Work::Free),
-            () if !self.is_fit(self.wanted_bytes) && !self.has_failed => Some(Work::Prepare),
+            () if self.is_short => None,
+            () => self.work_for_room(options),
+        }
+    }
+
+    /// What there is to do if there is room for it.
+    fn work_for_room(&self, options: &FileOptions) -> Option<Work> {
+        match () {
+            () if self.is_stopped || self.has_failed => None,
+            () if !self.is_fit(self.wanted_bytes) => Some(Work::Prepare),
+            () if self.reserve.len() < options.reserve_files() => Some(Work::Reserve),
             () => None,
         }
+    }
+
+    /// Takes a file in that was there before, if it is of use.
+    fn keep(&mut self, spare: Spare, options: &FileOptions) -> bool {
+        let Spare { bytes, is_reserve, .. } = spare;
+        let (files, is_of_use) = match is_reserve {
+            true => (&mut self.reserve, bytes >= SEGMENT_BYTES_MIN),
+            false => (&mut self.ready, (self.wanted_bytes..=options.segment_bytes_max).contains(&bytes)),
+        };
+        let files_max = if is_reserve { options.reserve_files() } else { options.spare_segments_max };
+        let is_kept = is_of_use && files.len() < files_max;
+        files.extend(is_kept.then_some(spare));
+        is_kept
+    }
+
+    /// Takes the smallest file of at least this size out; of equal ones the last that was freed: it is the likeliest to be
+    /// in the page cache.
+    fn take_ready(&mut self, bytes: u64) -> Option<Spare> {
+        take_smallest(&mut self.ready, bytes)
+    }
+
+    fn take_reserve(&mut self, bytes: u64) -> Option<Spare> {
+        take_smallest(&mut self.reserve, bytes)
     }
 
     fn is_fit(&self, bytes: u64) -> bool {
@@ -215,4 +403,9 @@ impl SparesState {
         self.next_number += 1;
         self.next_number - 1
     }
+}
+
+fn take_smallest(files: &mut Vec<Spare>, bytes: u64) -> Option<Spare> {
+    let fitting = (0..files.len()).rev().filter(|&at| files[at].bytes >= bytes);
+    fitting.min_by_key(|&at| files[at].bytes).map(|at| files.remove(at))
 }

@@ -11,7 +11,8 @@ pub enum Step {
     Write,
     /// Sync what was written, and tell that it is durable.
     Sync,
-    /// Prepare the next segment, or free what was trimmed.
+    /// Prepare the next segment or a file of the reserve, or free what was trimmed. Where there was no room for that, look
+    /// whether there is now.
     Spares,
     /// Answer one of the reads that wait: the nth of them, modulo their number.
     Read(usize),
@@ -26,6 +27,8 @@ pub struct Pending {
     pub sync: bool,
     /// [`Step::Spares`] has something to do.
     pub spares: bool,
+    /// The storage has no room: [`Step::Spares`] would look for it, and [`Step::Write`] may find none.
+    pub is_short: bool,
     /// So many reads wait.
     pub reads: usize,
 }
@@ -65,6 +68,7 @@ impl FileJournal {
             write: !has_ended && committer.written.is_none() && has_more,
             sync: !has_ended && committer.written.is_some(),
             spares: running.spares.has_work(),
+            is_short: running.spares.is_short(),
             reads: running.bodies.waiting(),
         }
     }

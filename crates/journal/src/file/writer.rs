@@ -10,7 +10,7 @@ use super::commit::CommitHelper;
 use super::format::PAYLOAD_BYTES_MAX;
 use super::session::lock;
 use super::{Drive, Running};
-use crate::{Cursor, Help, InFlight, Lsn, ReadDone, SegmentInfo, State, Wake, Writer};
+use crate::{Cursor, Help, InFlight, Lsn, ReadDone, Room, SegmentInfo, State, Wake, Writer};
 
 pub(super) struct FileWriter {
     running: Arc<Running>,
@@ -56,6 +56,10 @@ impl Writer for FileWriter {
 
     fn in_flight(&self) -> InFlight {
         self.running.session.in_flight()
+    }
+
+    fn room(&self) -> Room {
+        self.running.session.room()
     }
 
     fn watch(&mut self, wake: Wake) {

@@ -82,6 +82,11 @@ impl Storage for DirectoryStorage {
     fn sync_directory(&self, path: &str) -> io::Result<()> {
         File::open(self.path(path))?.sync_all()
     }
+
+    fn available_bytes(&self) -> io::Result<u64> {
+        let system = rustix::fs::statvfs(&self.root)?;
+        Ok(system.f_bavail.saturating_mul(system.f_frsize))
+    }
 }
 
 struct DirectoryFile {

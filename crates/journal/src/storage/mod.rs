@@ -71,6 +71,15 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// What the system says. After an error the names are in doubt.
     fn sync_directory(&self, path: &str) -> io::Result<()>;
+
+    /// How many bytes are free, to the best of its knowledge; `u64::MAX` where nobody knows. Others may take them at any
+    /// moment, and a quota may refuse them.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn available_bytes(&self) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
 }
 
 /// An open file. All methods may be called from several threads at once.

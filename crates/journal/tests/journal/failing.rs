@@ -1,6 +1,5 @@
-//! Failed writes and syncs, full disks.
+//! Failed writes and syncs.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 
 use journal::storage::MemoryStorage;
@@ -85,28 +84,4 @@ fn a_failed_write_poisons() {
     let mut claim = try_claim(&file_journal(&storage), 2, None).unwrap();
     assert_eq!(claim.tail, Lsn(1), "half of an entry is none");
     append_durably(&mut *claim.writer, 2, 100);
-}
-
-#[test]
-fn a_full_disk_is_told_apart() {
-    let storage = MemoryStorage::new();
-    let journal = file_journal(&storage);
-    let mut claim = try_claim(&journal, 1, None).unwrap();
-    append_durably(&mut *claim.writer, 1, 100);
-    storage.set_capacity(300 << 10);
-    let mut last = 1;
-    while claim.writer.state().durable().is_some() {
-        last += 1;
-        assert!(last < 200, "300 KB never fill");
-        claim.writer.append(Lsn(last), payload(last, 4000));
-        settle(&*claim.writer, last);
-    }
-    let (durable, _, reason) = lost(claim.writer.state());
-    assert!(
-        matches!(*reason, LostReason::StorageFull { ref error, .. } if error.kind() == ErrorKind::StorageFull)
-    );
-    drop((claim, journal));
-    let mut claim = try_claim(&file_journal(&storage), 2, None).unwrap();
-    assert_eq!(claim.tail, durable, "nothing is corrupted");
-    assert_eq!(replay(&mut claim).len() as u64, durable.0);
 }

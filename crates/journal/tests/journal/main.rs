@@ -8,6 +8,7 @@ mod damage;
 mod failing;
 mod images;
 mod random_images;
+mod room;
 mod segments;
 mod speed;
 mod steps;

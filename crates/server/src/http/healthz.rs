@@ -10,7 +10,10 @@ use crate::node::Node;
 pub(super) fn page(node: &Node) -> Page {
     match node.lifecycle.phase() {
         Phase::Serving => {
-            Page { status: 200, content_type: "application/json", body: r#"{"status":"ok"}"#.into() }
+            // Still alive: a restart would make nothing better, and whoever takes messages has to come here.
+            let is_low = node.vhosts.iter().any(|vhost| vhost.storage_is_low());
+            let body = if is_low { r#"{"status":"ok","storage":"full"}"# } else { r#"{"status":"ok"}"# };
+            Page { status: 200, content_type: "application/json", body: body.into() }
         }
         Phase::Stopping => unwell("/problems/server-stopping", "the server is stopping"),
         Phase::Failed(reason) => unwell("/problems/server-failed", &reason),

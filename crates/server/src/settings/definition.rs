@@ -332,6 +332,19 @@ pub static DEFINITIONS: &[Definition] = &[
         },
     },
     Definition {
+        key: "storage.reserve_bytes",
+        flag: "storage-reserve-bytes",
+        default: &["33554432"],
+        about: "What each virtual host keeps of the disk, so that acknowledging and deleting go on when it is full and \
+                publishes are refused; see [a full disk](full-disk.md).",
+        kind: Kind::Integer {
+            unit: "bytes",
+            minimum: 1_048_576,
+            maximum: 1 << 40,
+            assign: |settings, number| settings.storage.reserve_bytes = number,
+        },
+    },
+    Definition {
         key: "log.level",
         flag: "log-level",
         default: &["info"],

@@ -38,6 +38,8 @@ pub struct Settings {
     pub http: HttpSettings,
     /// What is kept in memory.
     pub cache: CacheSettings,
+    /// The disk.
+    pub storage: StorageSettings,
     /// What is logged.
     pub log: LogSettings,
 }
@@ -80,6 +82,13 @@ pub struct CacheSettings {
     /// Budget for bodies of waiting messages, in bytes, over all virtual hosts; what is beyond is read back
     /// from disk.
     pub bodies_bytes: u64,
+}
+
+/// The disk.
+#[derive(Clone, Debug)]
+pub struct StorageSettings {
+    /// What publishes leave alone of each virtual host's disk, in bytes, so that what makes room has room itself.
+    pub reserve_bytes: u64,
 }
 
 /// What is logged, and how.
@@ -132,6 +141,7 @@ impl Settings {
             },
             http: HttpSettings { listen: Listen::default(), wait_max: Duration::ZERO, body_bytes_max: 0 },
             cache: CacheSettings { bodies_bytes: 0 },
+            storage: StorageSettings { reserve_bytes: 0 },
             log: LogSettings { level: tracing::Level::INFO, format: LogFormat::Human },
         }
     }

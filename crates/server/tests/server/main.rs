@@ -7,6 +7,8 @@ mod crash_table;
 mod demo;
 mod doctor;
 mod durability;
+mod failing_disk;
+mod full_disk;
 mod http;
 mod start_and_stop;
 mod support;

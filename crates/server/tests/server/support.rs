@@ -24,9 +24,14 @@ impl Fresh {
     }
 
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), arguments, Vec::new())
+    }
+
+    /// With its data in the folder `data` of this one, which may be there already.
+    pub(crate) fn start_in(folder: TempDir, arguments: &[&str], environment: Vec<(String, String)>) -> Self {
         let mut options = ServerOptions::new(BINARY, folder.path().join("data"));
         options.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        options.environment = environment;
         Self { server: ForebayServer::start(options).unwrap(), folder }
     }
 

@@ -106,8 +106,9 @@ impl Node {
         self.end_checkpoint();
         self.engine.drain(now);
         while !self.engine.is_drained() {
-            if !self.step(Step::Write) && !self.step(Step::Sync) {
-                self.step(Step::Spares);
+            let has_worked = self.step(Step::Write) || self.step(Step::Sync) || self.step(Step::Spares);
+            if !has_worked && self.pending().is_short {
+                return Err("the disk is full, and what is left cannot be written".to_owned());
             }
             self.pump(now);
             self.write_checkpoint();

@@ -80,10 +80,13 @@ impl World {
         }
         let pending = node.pending();
         let (slow, random) = (self.plan.faults.sync_time_max, &mut self.random);
+        // What there is no room for is tried again and again; not so often that nothing else happens.
+        let patience = if pending.is_short { 1_000 } else { 0 };
         for (wanted, event, after) in [
-            (pending.write, Event::JournalWrite, random.between(5, 100)),
+            (pending.write, Event::JournalWrite, patience + random.between(5, 100)),
             (pending.sync, Event::JournalSync, random.between(20, slow.max(100))),
             (pending.spares, Event::JournalSpares, random.between(50, 5_000)),
+            (pending.is_short && !pending.spares, Event::JournalSpares, 1_000_000),
             (pending.reads > 0, Event::JournalRead, random.between(20, 2_000)),
             (
                 node.has_checkpoint_job(),

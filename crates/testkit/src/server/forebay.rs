@@ -21,6 +21,8 @@ pub struct ServerOptions {
     pub data_dir: PathBuf,
     /// More arguments of `forebay serve`.
     pub arguments: Vec<String>,
+    /// Environment variables beside those of this process, as names and values.
+    pub environment: Vec<(String, String)>,
     /// How long to wait until it is ready. Default 60 s: a restart replays what is in the journal.
     pub ready_max: Duration,
 }
@@ -29,7 +31,13 @@ impl ServerOptions {
     /// This binary on this data directory.
     pub fn new(binary: impl Into<PathBuf>, data_dir: impl Into<PathBuf>) -> Self {
         let (binary, data_dir) = (binary.into(), data_dir.into());
-        Self { binary, data_dir, arguments: Vec::new(), ready_max: Duration::from_secs(60) }
+        Self {
+            binary,
+            data_dir,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            ready_max: Duration::from_secs(60),
+        }
     }
 }
 
@@ -66,6 +74,11 @@ impl ForebayServer {
         let mut server = Self { options, amqp_port, http_port, log, child, startup_time: Duration::ZERO };
         server.wait_ready(0)?;
         Ok(server)
+    }
+
+    /// What it was started with; for the next start, it may be changed.
+    pub fn options_mut(&mut self) -> &mut ServerOptions {
+        &mut self.options
     }
 
     /// Where it speaks AMQP.
@@ -207,6 +220,7 @@ fn spawn(options: &ServerOptions, amqp_port: u16, http_port: u16, log: &Path) ->
         .arg("--data")
         .arg(&options.data_dir)
         .args(&options.arguments)
+        .envs(options.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(out)
         .stderr(err)

@@ -47,8 +47,12 @@ impl Broker {
             false
         });
         if !routed.is_empty() {
+            if let Err(refusal) = self.take_room(from.connection, publish, routed, out) {
+                return Ok(Accepted::refused(refusal));
+            }
             self.store(now, from, publish, routed, &options, out);
         }
+        self.counters.routed += 1;
         // Also what was there before has to be safe when it is confirmed again.
         Ok(Accepted { safe_after: out.position(), refusal })
     }

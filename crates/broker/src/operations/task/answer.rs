@@ -8,6 +8,7 @@ use crate::operations::publish::Accepted;
 use crate::operations::task::Ending;
 use crate::operations::task::return_to_queue::FailedAttempt;
 use crate::output::Output;
+use crate::room::Need;
 use crate::task::{LeaseId, ReplyOutcome, Retry, TaskId};
 use crate::{Lsn, SessionId, Timestamp};
 
@@ -27,6 +28,10 @@ impl Broker {
             self.unroutable(from, publish, out);
             return Accepted { safe_after: Lsn::NONE, refusal: None };
         };
+        let need = Need::of_result(&publish.envelope);
+        if let Err(refusal) = self.take(from.connection, need, 1, out) {
+            return Accepted::refused(refusal);
+        }
         self.counters.routed += 1;
         let ReplyOutcome { is_error, retry, status } = ReplyOutcome::read(publish.envelope.properties());
         let result = &publish.envelope;

@@ -6,6 +6,7 @@ use crate::effect::Answer;
 use crate::operations::task::Origin;
 use crate::operations::task::accept::KEY_TTL_MS;
 use crate::output::Output;
+use crate::room::Need;
 use crate::standalone::{Enqueue, IdempotencyKey};
 use crate::task::{TaskId, TaskKey, TaskOptions, Watcher};
 use crate::{Envelope, QueueNumber, Refusal, Timestamp};
@@ -27,6 +28,8 @@ impl Broker {
         room?;
         let options = enqueue.tasks.iter().map(|task| TaskOptions::read(task.properties()));
         let options: Vec<TaskOptions> = options.collect::<Result<_, _>>()?;
+        let need = Need::of_new(&enqueue.tasks);
+        self.take(request.session.connection, need, enqueue.tasks.len() as u64, out)?;
         let tasks = self.add_tasks(request.now, number, &enqueue, options, out);
         Ok(Some(self.enqueued(request, tasks, false, enqueue.watch)))
     }

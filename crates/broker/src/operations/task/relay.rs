@@ -4,6 +4,7 @@ use crate::broker::Broker;
 use crate::command::Publish;
 use crate::output::Output;
 use crate::reply_to::is_reply_address;
+use crate::room::Room;
 use crate::task::LeaseId;
 use crate::{ConnectionId, Envelope, SessionId, Timestamp};
 
@@ -38,7 +39,10 @@ impl Broker {
             Some(lease) => self.task_held_by(lease).is_some(),
             None => self.queue_names.contains_key(address),
         };
+        // The settlement that it comes from was taken, and the reply is part of that.
+        let room = std::mem::replace(&mut self.room, Room::UNBOUNDED);
         let accepted = self.accept(now, NOBODY, publish, out);
+        self.room = room;
         is_reached && accepted.is_ok_and(|accepted| accepted.refusal.is_none())
     }
 }

@@ -7,6 +7,7 @@ use crate::effect::Answer;
 use crate::operations::task::return_to_queue::FailedAttempt;
 use crate::operations::task::{Ending, Origin};
 use crate::output::Output;
+use crate::room::Need;
 use crate::standalone::{Complete, Fail};
 use crate::task::{
     Holder, LeaseId, Phase, ReplyOutcome, Retry, SettledBy, SettlementKind, TaskId, TaskOptions,
@@ -58,6 +59,9 @@ impl Broker {
             Held::Before(answer) => return Ok(Some(Answer::Settled(Box::new(answer)))),
         };
         let additions = self.check_additions(request, id, &publish)?;
+        let mut need = Need::of_new(&publish);
+        result.iter().for_each(|result| need.add(Need::of_result(result)));
+        self.take(request.session.connection, need, 1, out)?;
         let is_error = status.is_some_and(|status| status >= ReplyOutcome::ERROR_STATUS_MIN);
         let ending = if is_error {
             Ending::failed(status, result.as_ref())
@@ -81,6 +85,7 @@ impl Broker {
             Held::By(id) => id,
             Held::Before(answer) => return Ok(Some(Answer::Settled(Box::new(answer)))),
         };
+        self.take(request.session.connection, Need::of_result(&error), 1, out)?;
         let settled = Some(SettledBy { lease, kind: SettlementKind::Fail });
         let retry = Retry::asked_for(retry, delay_ms);
         self.fail_attempt(

@@ -6,6 +6,7 @@ use super::super::folder::{Folder, FolderItem, NamedFile, SEGMENT_BYTES_MIN};
 use super::super::format::{
     BLOCK_BYTES, ClaimRecord, HEADER_BYTES, NO_HEADER, SegmentHeader, UNKNOWN_VERSION,
 };
+use super::super::spares::Spare;
 use super::super::walk::{EARLIER_USE, Found, SEGMENT_ENDS, SegmentWalk};
 use super::stretches::{Stretch, Stretches};
 use super::{ClaimFinding, Flaw, FlawKind, SegmentFinding, SpareFinding, Survey};
@@ -38,8 +39,9 @@ pub(super) fn look(folder: Folder) -> Result<Survey, ClaimError> {
     for item in folder.list()? {
         match item {
             FolderItem::Segment(number) => opened.push(open(&folder, number)?),
-            FolderItem::Spare(number) => {
-                let file = folder.open_spare(number)?;
+            FolderItem::Spare(number) | FolderItem::Reserve(number) => {
+                let is_reserve = matches!(item, FolderItem::Reserve(_));
+                let file = folder.open_spare(Spare { number, bytes: 0, is_reserve })?;
                 spares.push(SpareFinding { bytes: file.bytes()?, file: file.path });
             }
         }

@@ -173,6 +173,10 @@ impl Disk {
         self.boot += 1;
     }
 
+    fn used_bytes(&self) -> u64 {
+        self.names.files().map(|inode| self.inodes[inode].len()).sum()
+    }
+
     /// Whether `inode` may grow to `len` bytes.
     fn check_room(&self, inode: usize, len: u64) -> io::Result<()> {
         let Some(capacity) = self.capacity else { return Ok(()) };
@@ -244,6 +248,13 @@ impl Storage for MemoryStorage {
         disk.faults.sync()?;
         disk.names.sync(path);
         Ok(())
+    }
+
+    fn available_bytes(&self) -> io::Result<u64> {
+        let disk = self.lock();
+        disk.faults.check_power()?;
+        let used = disk.used_bytes();
+        Ok(disk.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(used)))
     }
 }
 

@@ -37,6 +37,9 @@ const GAUGES: &[(&str, &str, Number)] = &[
     }),
     ("forebay_body_cache_bytes", "Bytes of message bodies in memory.", |counts| counts.body_cache_bytes),
     ("forebay_journal_bytes", "Bytes of the journal's files.", |counts| counts.journal_bytes),
+    ("forebay_storage_low", "Virtual hosts that refuse publishes because the disk is full.", |counts| {
+        u64::from(counts.storage_is_low)
+    }),
 ];
 
 const COUNTERS: &[(&str, &str, Number)] = &[
@@ -53,6 +56,22 @@ const COUNTERS: &[(&str, &str, Number)] = &[
     ("forebay_replies_dropped_total", "Direct replies whose requester was gone.", |counts| {
         counts.counters.replies_dropped
     }),
+    ("forebay_publishes_without_room_total", "Publishes not taken because the disk was full.", |counts| {
+        counts.counters.publishes_without_room
+    }),
+    ("forebay_commits_without_room_total", "Transactions refused because the disk was full.", |counts| {
+        counts.counters.commits_without_room
+    }),
+    (
+        "forebay_publishes_held_back_total",
+        "Unconfirmed publishes that waited for room on the disk.",
+        |counts| counts.counters.publishes_held_back,
+    ),
+    (
+        "forebay_publishes_dropped_without_room_total",
+        "Unconfirmed publishes that waited for room in vain.",
+        |counts| counts.counters.dropped_without_room,
+    ),
     ("forebay_segments_sealed_total", "Journal segments filled.", |counts| counts.segments_sealed),
     ("forebay_checkpoints_total", "Checkpoints written.", |counts| counts.checkpoints),
 ];
@@ -107,6 +126,16 @@ pub(super) fn write(exposition: &mut Exposition, node: &Node) {
     }
     for (name, help, number) in COUNTERS_BY_QUEUE_TYPE {
         exposition.counter(name, help).sample(&[PROTOCOL, QUEUE_TYPE], sum(*number));
+    }
+    let is_low = counts.iter().any(|counts| counts.storage_is_low);
+    let help = "1 while publishes are refused because the disk is full. The name is RabbitMQ's.";
+    exposition.gauge("rabbitmq_alarms_free_disk_space_watermark", help).value(u64::from(is_low));
+    let help = "Bytes that the journal still has room for, the reserve included, by virtual host.";
+    let mut room = exposition.gauge("forebay_storage_room_bytes", help);
+    for (vhost, counts) in
+        node.vhosts.iter().zip(&counts).filter(|(_, counts)| counts.storage_room_bytes < u64::MAX)
+    {
+        room.sample(&[("vhost", vhost.name())], counts.storage_room_bytes);
     }
     let help = "The last journal entry that survives a crash, by virtual host.";
     let mut durable = exposition.gauge("forebay_journal_durable_lsn", help);
