@@ -43,6 +43,8 @@ pub enum Event {
     RequesterActs,
     /// The world does something bad.
     Fault,
+    /// A full disk gets room again.
+    CleanUp,
     /// Checkers that look at the whole have a look.
     Inspect,
 }

@@ -36,8 +36,6 @@ pub struct Faults {
     pub failing_sync_percent: u64,
     /// Of a hundred boots, so many end in peace.
     pub orderly_stop_percent: u64,
-    /// Of a hundred boots, so many meet a full disk.
-    pub full_disk_percent: u64,
     /// The longest that a sync takes.
     pub sync_time_max: Micros,
     /// Time between two cut connections on average; 0 for none.
@@ -46,6 +44,8 @@ pub struct Faults {
     pub stop_reading_every: Micros,
     /// Time between two jumps of the clock on average; 0 for none.
     pub jump_every: Micros,
+    /// Time between two times that the disk is full on average; 0 for none.
+    pub fill_disk_every: Micros,
     /// Unsynced sectors may come back as garbage.
     pub garbage: bool,
 }
@@ -63,6 +63,8 @@ pub enum Fault {
     StopReading(Micros),
     /// The clock jumps ahead by so many milliseconds.
     JumpClock(u64),
+    /// Somebody fills the disk, but for so many bytes, and cleans up after this time.
+    FillDisk(u64, Micros),
 }
 
 impl Faults {
@@ -79,20 +81,27 @@ impl Faults {
             failing_write_percent: some(15, 5, 30),
             failing_sync_percent: some(25, 5, 40),
             orderly_stop_percent: some(30, 5, 30),
-            full_disk_percent: some(10, 5, 30),
             sync_time_max: some(100, 100, 3_000) + some(20, 10_000, SECOND / 2),
             cut_line_every: some(50, SECOND / 100, SECOND / 2),
             stop_reading_every: some(40, SECOND / 50, SECOND / 2),
             jump_every: some(30, SECOND / 20, SECOND),
+            fill_disk_every: some(20, SECOND / 20, SECOND),
             garbage: some(30, 1, 1) == 1,
         }
     }
 
     /// The kinds that come by themselves, with how often each comes in a million simulated seconds.
     #[must_use]
-    pub fn rates(&self) -> [u64; 4] {
+    pub fn rates(&self) -> [u64; 5] {
         let rate = |every: Micros| (1_000_000 * SECOND).checked_div(every).unwrap_or(0);
-        [self.crash_every, self.cut_line_every, self.stop_reading_every, self.jump_every].map(rate)
+        let every = [
+            self.crash_every,
+            self.cut_line_every,
+            self.stop_reading_every,
+            self.jump_every,
+            self.fill_disk_every,
+        ];
+        every.map(rate)
     }
 
     /// Draws what comes next, and after how long; nothing if nothing comes.
@@ -111,7 +120,8 @@ impl Faults {
                 0 => Fault::Kill,
                 1 => Fault::CutLine,
                 2 => Fault::StopReading(random.between(SECOND / 100, 2 * SECOND)),
-                _ => Fault::JumpClock(random.between(10, 120_000)),
+                3 => Fault::JumpClock(random.between(10, 120_000)),
+                _ => Fault::FillDisk(random.below(100_000), random.between(SECOND / 50, 2 * SECOND)),
             };
         Some((after, fault))
     }

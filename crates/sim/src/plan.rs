@@ -21,6 +21,8 @@ pub struct Plan {
     pub publish_window_bytes: u64,
     /// Bytes at which an entry is closed.
     pub entry_bytes_target: usize,
+    /// Bytes of the disk that publishes leave alone.
+    pub reserve_bytes: u64,
     /// Sizes of segments in bytes: the first and the last.
     pub segment_bytes: (u64, u64),
     /// Bytes of one write of the journal.
@@ -47,6 +49,7 @@ impl Plan {
             delivery_window_bytes: *random.pick(&[4 << 10, 16 << 10, 256 << 10]),
             publish_window_bytes: *random.pick(&[16 << 10, 64 << 10, 1 << 20]),
             entry_bytes_target: *random.pick(&[3 << 10, 12 << 10, 64 << 10]),
+            reserve_bytes: *random.pick(&[0, 32 << 10, 128 << 10]),
             segment_bytes: (segment_first, segment_first << random.below(4)),
             commit_bytes_max: *random.pick(&[4 << 10, 32 << 10, 1 << 20]),
             body_bytes_max: if large { 20_000 } else { *random.pick(&[60, 300, 2000]) },
@@ -64,6 +67,7 @@ impl Plan {
             segment_bytes_max: self.segment_bytes.1,
             commit_bytes_max: self.commit_bytes_max,
             spare_segments_max: 2,
+            reserve_bytes: self.reserve_bytes,
             ..FileOptions::new(0x5eed)
         }
     }
@@ -77,6 +81,7 @@ impl Plan {
             publish_window_bytes: self.publish_window_bytes,
             journal_window_bytes: 4 * self.publish_window_bytes,
             entry_bytes_target: self.entry_bytes_target,
+            storage_reserve_bytes: self.reserve_bytes,
             ..engine::Settings::default()
         }
     }

@@ -69,6 +69,8 @@ pub struct World {
     node: Option<Node>,
     /// Why the node may fail: a fault of the disk was ordered in this boot.
     disk_may_fail: bool,
+    /// The disk is full until then, or was.
+    full_until: Micros,
     /// What the clock of the machine is ahead of simulated time, in milliseconds.
     clock_ahead_ms: u64,
     lines: BTreeMap<LineId, Line>,
@@ -106,6 +108,7 @@ impl World {
             disk: MemoryStorage::new(),
             node: None,
             disk_may_fail: false,
+            full_until: 0,
             clock_ahead_ms: BEGINNING_MS,
             lines: BTreeMap::new(),
             next_line: 1,
@@ -195,6 +198,7 @@ impl World {
             Event::ClientActs(number) => self.client_acts(number),
             Event::RequesterActs => {}
             Event::Fault => self.meet_fault(),
+            Event::CleanUp => self.clean_up(),
             Event::Inspect => self.inspect(),
         }
     }
@@ -231,6 +235,7 @@ impl World {
                 self.clients[at].deaf_until = self.agenda.now() + time;
                 self.say(&format!("client {at} stops reading for {time} us"));
             }
+            Some(Fault::FillDisk(free_bytes, time)) => self.fill_disk(free_bytes, time),
             Some(Fault::JumpClock(ahead_ms)) => {
                 self.clock_ahead_ms += ahead_ms;
                 self.say(&format!("the clock jumps ahead by {ahead_ms} ms"));

@@ -75,6 +75,12 @@ impl Solo {
         self.heard(at, Answer::Done, if is_persistent { Proof::Durable } else { Proof::Nothing })
     }
 
+    /// A publish was not taken.
+    pub fn rejected(&mut self, id: MessageId) {
+        self.pending
+            .retain(|pending| !matches!(pending.operation, Operation::Publish(other, _) if other == id));
+    }
+
     /// The connection is gone: the broker came as far as it was heard, or further.
     pub fn cut(&mut self) {
         let heard = self.pending.iter().rposition(|pending| pending.heard.is_some());

@@ -13,7 +13,9 @@ const PENDING_MAX: usize = 24;
 pub fn begin(turn: &mut Turn<'_>) {
     let transactional = turn.random.percent(40);
     note(turn, Operation::Open { transactional });
-    match (transactional, turn.random.percent(60)) {
+    // A publish without confirms is held back by a full disk, and nobody can say for how long.
+    let is_confirmed = turn.random.percent(60) || turn.plan.faults.fill_disk_every > 0;
+    match (transactional, is_confirmed) {
         (true, _) => move_token::select_transaction(turn),
         (false, true) => super::publish::select_confirm(turn),
         (false, false) => super::prefetch::some(turn),

@@ -134,6 +134,7 @@ impl World {
             Heard::Got { channel, .. } if role == Role::Mover => {
                 self.turn(at, *channel, |turn| move_token::put(turn, heard));
             }
+            Heard::Refused { code: 406, text, .. } if self.may_be_short() && text.contains("storage") => {}
             Heard::Refused { code, text, .. } if !may_be_refused(role, *code) => {
                 let what = format!("client {at} ({role:?}) did nothing wrong, and yet: {code} {text}");
                 return Err(Violation::new("P10", what));
@@ -144,7 +145,7 @@ impl World {
                 let what = format!("client {at} ({role:?}) was sent away: {code} {text}");
                 return Err(Violation::new("P10", what));
             }
-            Heard::Rejected { message } if !self.disk_may_fail => {
+            Heard::Rejected { message } if !self.may_be_short() => {
                 return Err(Violation::new("P2", format!("{message:?} was rejected without a reason")));
             }
             Heard::Got { body, queue, .. } if role == Role::Auditor => self.audited(queue, body),
@@ -199,6 +200,15 @@ fn learn_solo(
             solo.answered(Answer::Got { id, tag, redelivered, remaining }, Proof::Nothing)
         }
         Heard::Empty { .. } => solo.answered(Answer::Empty, Proof::Nothing),
+        Heard::Rejected { message } => {
+            solo.rejected(*message);
+            Ok(())
+        }
+        // For want of room: the channel ends, and all on it that was not done.
+        Heard::Refused { .. } => {
+            solo.cut();
+            Ok(())
+        }
         _ => Ok(()),
     }
 }

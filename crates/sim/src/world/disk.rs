@@ -3,7 +3,7 @@
 use journal::Step;
 
 use super::World;
-use crate::agenda::Event;
+use crate::agenda::{Event, Micros, SECOND};
 use crate::violation::Violation;
 
 impl World {
@@ -26,10 +26,26 @@ impl World {
             self.disk.fail_sync_after(random.below(60));
             self.disk_may_fail = true;
         }
-        if random.percent(faults.full_disk_percent) {
-            self.disk.set_capacity(self.disk.bytes() + random.below(200_000));
-            self.disk_may_fail = true;
-        }
+    }
+
+    /// Somebody fills the disk, but for so many bytes.
+    pub(super) fn fill_disk(&mut self, free_bytes: u64, time: Micros) {
+        self.say(&format!("the disk is full, but for {free_bytes} bytes, for {time} us"));
+        self.disk.set_capacity(self.disk.bytes() + free_bytes);
+        self.full_until = self.agenda.now() + time;
+        self.agenda.schedule(Event::CleanUp, time);
+    }
+
+    /// Somebody cleans up.
+    pub(super) fn clean_up(&mut self) {
+        self.say("there is room on the disk");
+        self.disk.lift_capacity();
+        self.full_until = self.full_until.min(self.agenda.now());
+    }
+
+    /// Whether want of room is a reason to refuse something: it takes a look a second to find out that it is over.
+    pub(super) fn may_be_short(&self) -> bool {
+        self.full_until > 0 && self.agenda.now() < self.full_until + 3 * SECOND
     }
 
     /// Does one step of the journal's work.

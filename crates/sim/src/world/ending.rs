@@ -27,6 +27,8 @@ impl World {
         self.plan.faults.sync_time_max = 1_000;
         self.disk.forget_faults();
         self.disk_may_fail = false;
+        self.agenda.cancel(Event::CleanUp);
+        self.clean_up();
         self.stop_after = None;
         self.agenda.cancel(Event::Fault);
         for client in &mut self.clients {

@@ -19,7 +19,8 @@ impl World {
         }
         match booted {
             Ok(node) => self.booted(node),
-            Err(error) if self.disk_may_fail => {
+            // On a disk that is full to the last byte the process says so, and tries again later.
+            Err(error) if self.disk_may_fail || self.may_be_short() && error.to_string().contains("full") => {
                 self.say(&format!("the process does not start: {error}"));
                 self.end_process(false);
             }
@@ -71,7 +72,7 @@ impl World {
             return self.lose_power("while the process ends");
         }
         match closed {
-            Err(error) if !self.disk_may_fail => {
+            Err(error) if !self.disk_may_fail && !(self.may_be_short() && error.contains("full")) => {
                 let what = format!("the process cannot end in peace: {error}");
                 self.checkers.report(Violation::new("no failure without a cause", what));
             }
@@ -99,6 +100,10 @@ impl World {
         }
         if power_is_lost {
             self.disk.crash(self.random.next());
+            // It is no less full for that. What was lost was not much.
+            if self.agenda.has(Event::CleanUp) {
+                self.disk.set_capacity(self.disk.bytes());
+            }
             // The clock of a machine may be set back while it is off.
             self.clock_ahead_ms -= self.random.below(30_000).min(self.clock_ahead_ms / 1000);
         } else {

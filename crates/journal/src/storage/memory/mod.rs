@@ -76,6 +76,11 @@ impl MemoryStorage {
         self.lock().capacity = Some(bytes);
     }
 
+    /// Takes the bound back.
+    pub fn lift_capacity(&self) {
+        self.lock().capacity = None;
+    }
+
     /// How many bytes all files have together.
     pub fn bytes(&self) -> u64 {
         let disk = self.lock();
@@ -87,12 +92,11 @@ impl MemoryStorage {
         self.lock().faults.is_off
     }
 
-    /// Takes all orders for faults back, and the bound to what there is room for.
+    /// Takes all orders for faults back. The bound to what there is room for stays.
     pub fn forget_faults(&self) {
         let mut disk = self.lock();
         let Faults { is_off, operations, file_syncs, .. } = disk.faults;
         disk.faults = Faults { is_off, operations, file_syncs, ..Faults::default() };
-        disk.capacity = None;
     }
 
     fn lock(&self) -> MutexGuard<'_, Disk> {
