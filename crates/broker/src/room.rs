@@ -128,7 +128,11 @@ impl Broker {
     }
 
     /// Hands a publish back that the storage has no room for: nobody waits for its confirm, so it may come again.
+    ///
+    /// From then on nothing is taken until there is new room: a smaller message of the same publisher would overtake it
+    /// (promise P5).
     pub(crate) fn hold_back(&mut self, session: SessionId, publish: Publish, out: &mut Output) {
+        (self.room.journal_bytes, self.room.memory_bytes) = (0, 0);
         self.counters.published -= 1;
         self.counters.publishes_held_back += 1;
         let publish = Publish { envelope: publish.envelope.detached(), ..publish };

@@ -167,29 +167,31 @@ impl Engine {
         if self.refusals() > refusals_before && !self.has_clearly_more_than_the_reserve() {
             self.run_low(now);
         }
-        if self.out.held_back.is_empty() {
-            return;
+        while !self.out.held_back.is_empty() {
+            let is_low = self.room.is_low;
+            let link = self.links.get_mut(&connection).filter(|link| is_low || !link.waitlist.is_empty());
+            if let Some(link) = link {
+                if link.waitlist.is_empty() {
+                    self.room.holding.push(connection);
+                }
+                self.out.held_back.drain(..).for_each(|held_back| link.waitlist.push(held_back));
+                return;
+            }
+            // The first is too large for a storage that is not short: there may never be room for it. Those behind it have
+            // only waited for it.
+            self.broker.drop_held_back(1);
+            let behind = self.out.held_back.split_off(1);
+            self.out.held_back.clear();
+            behind.into_iter().for_each(|held_back| self.hand_in(now, held_back));
         }
-        let is_low = self.room.is_low;
-        let link = self.links.get_mut(&connection).filter(|link| is_low || !link.waitlist.is_empty());
-        let Some(link) = link else {
-            // Too large for a storage that is not short: there may never be room for it.
-            self.broker.drop_held_back(self.out.held_back.len() as u64);
-            return self.out.held_back.clear();
-        };
-        if link.waitlist.is_empty() {
-            self.room.holding.push(connection);
-        }
-        self.out.held_back.drain(..).for_each(|held_back| link.waitlist.push(held_back));
     }
 
     fn hand_in_again(&mut self, now: Timestamp, connection: ConnectionId) {
         let refusals = self.refusals();
         let Some(link) = self.links.get_mut(&connection) else { return };
         let mut from = self.out.entry.bytes.len();
-        for HeldBack { session, publish } in std::mem::take(&mut link.waitlist).publishes {
-            self.measure_room(now, CLOCK);
-            self.broker.handle(now, Command::PublishAgain { session, publish }, &mut self.out);
+        for held_back in std::mem::take(&mut link.waitlist).publishes {
+            self.hand_in(now, held_back);
             if self.out.entry.bytes.len() >= self.settings.entry_bytes_target {
                 self.charge(connection, from);
                 self.append();
@@ -200,6 +202,14 @@ impl Engine {
         self.note_refusals(now, connection, refusals);
         self.take_output(connection);
         self.charge(connection, from);
+    }
+
+    /// Hands in one publish that was held back. Behind one that still is, there is no room either.
+    fn hand_in(&mut self, now: Timestamp, HeldBack { session, publish }: HeldBack) {
+        if self.out.held_back.is_empty() {
+            self.measure_room(now, CLOCK);
+        }
+        self.broker.handle(now, Command::PublishAgain { session, publish }, &mut self.out);
     }
 
     fn run_low(&mut self, now: Timestamp) {

@@ -85,7 +85,7 @@ impl Faults {
             cut_line_every: some(50, SECOND / 100, SECOND / 2),
             stop_reading_every: some(40, SECOND / 50, SECOND / 2),
             jump_every: some(30, SECOND / 20, SECOND),
-            fill_disk_every: some(20, SECOND / 20, SECOND),
+            fill_disk_every: some(25, SECOND / 50, SECOND / 2),
             garbage: some(30, 1, 1) == 1,
         }
     }
@@ -114,15 +114,18 @@ impl Faults {
         // About exponential: the smaller of two draws, so that things also come close together.
         let mean = 1_000_000 * SECOND / sum;
         let after = random.between(0, 3 * mean).min(random.between(0, 3 * mean));
-        let fault =
-            match random.weighted(rates.iter().map(|rate| (*rate / 1000) as u32 + u32::from(*rate > 0))) {
-                0 if random.percent(self.power_cut_percent) => Fault::PowerCut,
-                0 => Fault::Kill,
-                1 => Fault::CutLine,
-                2 => Fault::StopReading(random.between(SECOND / 100, 2 * SECOND)),
-                3 => Fault::JumpClock(random.between(10, 120_000)),
-                _ => Fault::FillDisk(random.below(100_000), random.between(SECOND / 50, 2 * SECOND)),
-            };
+        let fault = match random
+            .weighted(rates.iter().map(|rate| (*rate / 1000) as u32 + u32::from(*rate > 0)))
+        {
+            0 if random.percent(self.power_cut_percent) => Fault::PowerCut,
+            0 => Fault::Kill,
+            1 => Fault::CutLine,
+            2 => Fault::StopReading(random.between(SECOND / 100, 2 * SECOND)),
+            3 => Fault::JumpClock(random.between(10, 120_000)),
+            _ => {
+                Fault::FillDisk(*random.pick(&[0, 20_000, 100_000]), random.between(SECOND / 50, 2 * SECOND))
+            }
+        };
         Some((after, fault))
     }
 }

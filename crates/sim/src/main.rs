@@ -85,8 +85,8 @@ fn hunt(arguments: &Arguments) -> bool {
     let Findings { runs, counts, time, failure } = hunt.run();
     let seconds = time.as_secs_f64().max(0.001);
     println!(
-        "{runs} seeds in {seconds:.0} s: {} simulated crashes, {} operations of clients, {} messages, {} journal entries, {} events",
-        counts.crashes, counts.operations, counts.messages, counts.entries, counts.events
+        "{runs} seeds in {seconds:.0} s: {} simulated crashes, {} operations of clients, {} messages ({} refused by full disks), {} journal entries, {} events",
+        counts.crashes, counts.operations, counts.messages, counts.rejected, counts.entries, counts.events
     );
     println!(
         "{:.0} operations and {:.0} checks a second",

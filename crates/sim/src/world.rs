@@ -41,6 +41,8 @@ pub struct Counts {
     pub crashes: u64,
     /// Messages that were published.
     pub messages: u64,
+    /// Publishes that were refused for want of room on the disk.
+    pub rejected: u64,
     /// Entries that the journal had in the end.
     pub entries: u64,
 }
@@ -53,6 +55,7 @@ impl Counts {
         self.checked += other.checked;
         self.crashes += other.crashes;
         self.messages += other.messages;
+        self.rejected += other.rejected;
         self.entries += other.entries;
     }
 }

@@ -111,14 +111,34 @@ fn a_publish_that_nobody_confirms_is_held_back_and_comes_again_in_order() {
     assert_eq!((counters.published, counters.publishes_held_back, counters.dropped_without_room), (2, 4, 0));
 }
 
+/// P5: there was room for the second and not for the first, so the second came first.
+#[test]
+fn a_small_publish_does_not_overtake_a_large_one_that_is_held_back() {
+    let mut world = World::new();
+    world.on(1).declare("q");
+    world.broker.set_room(room(1000));
+    world.on(1).publish("q", &"x".repeat(2000)).publish("q", "small");
+    assert_eq!((kept(&world, "q"), world.out.held_back.len()), (0, 2));
+    world.broker.set_room(room(1000));
+    hand_in_again(&mut world);
+    assert_eq!((kept(&world, "q"), world.out.held_back.len()), (0, 2));
+    ample(&mut world);
+    hand_in_again(&mut world);
+    world.on(1).deaf().consume("q", "c").hears(&[
+        "started c",
+        &format!("c#1 {}", "x".repeat(2000)),
+        "c#2 small",
+    ]);
+}
+
 #[test]
 fn messages_use_the_room_up() {
     let mut world = World::new();
     world.on(1).declare("q").deaf();
-    world.broker.set_room(room(500));
+    world.broker.set_room(room(1000));
     world.on(1).publish("q", &"x".repeat(400)).publish("q", "fits").publish("q", "no more");
-    assert_eq!(world.out.held_back.len(), 2);
-    assert_eq!(kept(&world, "q"), 1);
+    assert_eq!(world.out.held_back.len(), 1);
+    assert_eq!(kept(&world, "q"), 2);
     assert!(world.connection_hears(1).is_empty(), "the storage is not short");
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use journal::{
     Claim, ClaimError, Cursor, Description, DestroyError, Entry, Epoch, FileJournal, Help, InFlight, Journal,
-    LogName, Lsn, ReadDone, ReadError, Reader, SegmentInfo, State, Wake, Writer,
+    LogName, Lsn, ReadDone, ReadError, Reader, Room, SegmentInfo, State, Wake, Writer,
 };
 
 use crate::violation::Violation;
@@ -152,6 +152,10 @@ impl Writer for TappedWriter {
 
     fn in_flight(&self) -> InFlight {
         self.writer.in_flight()
+    }
+
+    fn room(&self) -> Room {
+        self.writer.room()
     }
 
     fn watch(&mut self, wake: Wake) {

@@ -125,6 +125,7 @@ impl World {
     /// A client has learnt something.
     fn learn(&mut self, at: usize, heard: &Heard) -> Result<(), Violation> {
         let role = self.clients[at].role;
+        self.counts.rejected += u64::from(matches!(heard, Heard::Rejected { .. }));
         match heard {
             Heard::Answered { channel, request: Request::Open, .. } => {
                 for operation in role.preparation() {
@@ -134,7 +135,7 @@ impl World {
             Heard::Got { channel, .. } if role == Role::Mover => {
                 self.turn(at, *channel, |turn| move_token::put(turn, heard));
             }
-            Heard::Refused { code: 406, text, .. } if self.may_be_short() && text.contains("storage") => {}
+            Heard::Refused { code: 406, text, .. } if self.may_be_short() && text.contains("disk is full") => {}
             Heard::Refused { code, text, .. } if !may_be_refused(role, *code) => {
                 let what = format!("client {at} ({role:?}) did nothing wrong, and yet: {code} {text}");
                 return Err(Violation::new("P10", what));
