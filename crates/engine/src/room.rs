@@ -94,7 +94,7 @@ impl Engine {
         let room = match self.room.is_low || is_holding {
             true => broker::Room {
                 journal_bytes: 0,
-                memory_bytes: self.bodies.room_for_volatile_bytes(),
+                memory_bytes: if is_holding { 0 } else { self.bodies.room_for_volatile_bytes() },
                 reserve_bytes,
                 is_low: true,
             },

@@ -279,6 +279,23 @@ fn publishes_that_nobody_confirms_wait_and_are_bounded() {
     assert_eq!((counters.published, counters.dropped_without_room), (confirmed as u64 + 22, 0));
 }
 
+/// P5: there was no room on the disk for the first, and room in memory for the second.
+#[test]
+fn a_transient_publish_does_not_overtake_one_that_is_held_back() {
+    let mut disk = Disk::new().confirming();
+    disk.fill("q");
+    disk.connect(2);
+    disk.ask(2, [publish("other", "first")]);
+    disk.ask(2, [transient("other", "second")]);
+    disk.settle();
+    disk.storage.set_capacity(2 * CAPACITY_BYTES);
+    disk.second();
+    disk.hear();
+    disk.ask(2, [get("other"), get("other")]);
+    disk.settle();
+    assert_eq!(disk.hear(), ["got first", "got second"]);
+}
+
 #[test]
 fn who_leaves_while_it_is_held_back_is_counted() {
     let mut disk = Disk::new().confirming();
