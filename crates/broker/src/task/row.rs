@@ -1,8 +1,8 @@
 //! A task as a row of a checkpoint.
 //!
-//! Value: what the `TaskAccepted` record says, what `TaskReturned` would say now, and `0` for a task that waits (or that a
-//! session has, which is not durable), `1` and what `TaskLeased` says, or `2` and what `TaskEnded` says, with the place of the
-//! result instead of the result.
+//! Value: what the `TaskAccepted` record says; what `TaskReturned` would say now, with the time that the last settlement has set;
+//! `3 due?` if another time was set since; and `0` for a task that waits (or that a session has, which is not durable), `1` and
+//! what `TaskLeased` says, or `2` and what `TaskEnded` says, with the place of the result instead of the result.
 
 use bytes::BufMut;
 
@@ -12,12 +12,13 @@ use super::record::{SettledBy, TaskAccepted, TaskEnded, TaskLeased, TaskReturned
 use mistakes::{Mistake, is_planted};
 
 use crate::broker::Broker;
-use crate::varint::Cursor;
+use crate::varint::{self, Cursor};
 use crate::{Lsn, Timestamp};
 
 const WAITING: u8 = 0;
 const LEASED: u8 = 1;
 const ENDED: u8 = 2;
+const DUE_SINCE: u8 = 3;
 
 /// The durable part of a task at the moment of a seal.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,15 +34,22 @@ impl SealedTask {
     pub(crate) fn of(task: &Task) -> Self {
         let mut row = Vec::new();
         task.accepted.write(&mut row);
+        let settled = last_settlement(task, false);
+        // Who repeats the settlement is answered as before, whatever has become of the task since.
+        let settled_due_at = settled.map_or(task.due_at, |settled| settled.answer.due_at);
         TaskReturned {
             task: task.accepted.id,
             attempts: task.attempts,
             crashes: task.crashes,
             releases: task.releases,
-            due_at: task.due_at,
-            settled: last_settlement(task, false).map(settled_by),
+            due_at: settled_due_at,
+            settled: settled.map(settled_by),
         }
         .write(&mut row);
+        if task.due_at != settled_due_at {
+            row.put_u8(DUE_SINCE);
+            varint::write_optional(&mut row, task.due_at.map(|due_at| due_at.0));
+        }
         match &task.phase {
             Phase::Waiting { .. } => row.put_u8(WAITING),
             Phase::Running(run) => match leased(task, run.lease, &run.holder) {
@@ -66,9 +74,19 @@ impl Broker {
     pub(crate) fn restore_task(&mut self, cursor: &mut Cursor) -> Option<()> {
         let mut accepted = TaskAccepted::read(cursor)?;
         accepted.key.take_if(|_| is_planted(Mistake::KeyLostByCheckpoint));
+        let id = accepted.id;
         self.apply_task_accepted(Box::new(accepted));
         self.apply_task_returned(TaskReturned::read(cursor)?);
-        match cursor.u8()? {
+        let mut phase = cursor.u8()?;
+        if phase == DUE_SINCE {
+            let due_at = cursor.optional()?.map(Timestamp);
+            self.change_task(id, |task| {
+                task.due_at = due_at;
+                task.phase = Phase::Waiting { is_due: due_at.is_none() };
+            });
+            phase = cursor.u8()?;
+        }
+        match phase {
             WAITING => {}
             LEASED => self.apply_task_leased(TaskLeased::read(cursor)?),
             ENDED => self.apply_task_ended(TaskEnded::read_row(cursor)?),

@@ -277,6 +277,26 @@ fn a_checkpoint_keeps_what_was_answered_to_a_settlement() {
 }
 
 #[test]
+fn a_checkpoint_keeps_what_was_answered_though_the_task_waits_for_another_time_since() {
+    let mut world = world();
+    enqueue_one(&mut world, "job");
+    let held = lease_one(&mut world);
+    assert_eq!(world.ask(3, fail(held, true)), ["settled scheduled"]);
+    world.wait(1001);
+    lease_one(&mut world);
+    world.wait(30_001);
+    assert_eq!(
+        world.broker.counters().task_crashes,
+        1,
+        "the second worker was lost, and the task is ready at once"
+    );
+    assert_eq!(world.ask(4, fail(held, true)), ["settled scheduled"]);
+    let mut world = World::from_checkpoint(world);
+    assert_eq!(world.ask(5, fail(held, true)), ["settled scheduled"]);
+    assert_eq!(world.ask(6, lease(1, false)), ["leased job crashes 1", "granted 1"]);
+}
+
+#[test]
 fn a_checkpoint_keeps_the_key_of_the_later_of_two_tasks() {
     let mut world = world();
     let chosen = |id: &str| Properties { message_id: Some(name(id)), ..keyed("k") };
