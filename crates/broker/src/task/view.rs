@@ -66,7 +66,8 @@ pub struct TaskView {
     pub releases: u32,
     /// Attempts after which it is given up.
     pub max_attempts: u32,
-    /// Of the last delivery; grows with each, and over restarts. 0 before the first.
+    /// Of the last delivery. Each has a higher one than all before, over restarts too; but which was the last may be forgotten by
+    /// a restart while the task waits. 0 when none is known.
     pub epoch: u64,
     /// Grows with everything that this view shows, also over restarts.
     pub version: u64,
