@@ -39,8 +39,10 @@ pub enum Event {
     ClientReads(u32),
     /// A client does something.
     ClientActs(u32),
-    /// A client that sends requests of their own does something.
-    RequesterActs,
+    /// A requester does something.
+    RequesterActs(u32),
+    /// Answers have come to a requester.
+    RequesterHears(u32),
     /// The world does something bad.
     Fault,
     /// A full disk gets room again.

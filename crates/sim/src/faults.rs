@@ -21,6 +21,9 @@
 use crate::agenda::{Micros, SECOND};
 use crate::random::Random;
 
+/// A day, in milliseconds.
+const DAY_MS: u64 = 24 * 3_600_000;
+
 /// How likely the faults of a run are.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
@@ -121,6 +124,8 @@ impl Faults {
             0 => Fault::Kill,
             1 => Fault::CutLine,
             2 => Fault::StopReading(random.between(SECOND / 100, 2 * SECOND)),
+            // So far now and then that keys and results are forgotten.
+            3 if random.percent(5) => Fault::JumpClock(random.between(DAY_MS, 9 * DAY_MS)),
             3 => Fault::JumpClock(random.between(10, 120_000)),
             _ => {
                 Fault::FillDisk(*random.pick(&[0, 20_000, 100_000]), random.between(SECOND / 50, 2 * SECOND))

@@ -5,7 +5,7 @@
 //! ([`journal::storage::MemoryStorage`]), the sockets, the clients, and the bad things of [`faults`].
 //!
 //! - [`world`] is the loop; `world/` has a file for each part of the world.
-//! - [`client`] is who uses the broker, [`operations`] what they do.
+//! - [`client`] is who uses the broker over AMQP, [`requester`] who uses it as HTTP does, [`operations`] what they do.
 //! - [`checkers`] watch, one for each promise; [`model`] says what should be.
 
 pub mod agenda;
@@ -21,6 +21,7 @@ pub mod node;
 pub mod operations;
 pub mod plan;
 pub mod random;
+pub mod requester;
 pub mod shrink;
 pub mod trace;
 pub mod violation;

@@ -18,7 +18,8 @@ pub struct Limits {
 /// A fault by its name, and how it is left out.
 type Fault = (&'static str, fn(&mut Plan));
 
-const FAULTS: [Fault; 12] = [
+const FAULTS: [Fault; 13] = [
+    ("requesters", |plan| plan.requesters = 0),
     ("crashes", |plan| plan.faults.crash_every = 0),
     ("power-cuts", |plan| plan.faults.power_cut_percent = 0),
     ("torn-steps", |plan| plan.faults.torn_step_percent = 0),

@@ -38,6 +38,8 @@ pub struct Message {
     pub settled: Settled,
     /// Its first delivery was told.
     pub delivered: bool,
+    /// A task, its result, or what follows from it: such come at their own times.
+    pub is_of_tasks: bool,
 }
 
 /// The messages by their numbers.

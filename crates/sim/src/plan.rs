@@ -33,6 +33,8 @@ pub struct Plan {
     pub think_time_max: Micros,
     /// How many clients play each role; see [`crate::client::Role::ALL`].
     pub roles: Vec<u32>,
+    /// How many requesters there are, beside them.
+    pub requesters: u32,
     /// The bad things that happen.
     pub faults: Faults,
 }
@@ -55,6 +57,7 @@ impl Plan {
             body_bytes_max: if large { 20_000 } else { *random.pick(&[60, 300, 2000]) },
             think_time_max: *random.pick(&[300, 2_000, 10_000]),
             roles: (0..roles).map(|_| *random.pick(&[0, 1, 1, 2])).collect(),
+            requesters: *random.pick(&[0, 1, 1, 2]),
             faults: Faults::choose(random),
         }
     }
@@ -72,9 +75,11 @@ impl Plan {
         }
     }
 
-    /// The engine's settings.
+    /// The engine's settings in a boot with this secret.
     #[must_use]
-    pub fn engine_settings(&self) -> engine::Settings {
+    pub fn engine_settings(&self, secret: u64) -> engine::Settings {
+        let mut seed = broker::Seed::default();
+        seed.0[..8].copy_from_slice(&secret.to_be_bytes());
         engine::Settings {
             body_cache_bytes: self.body_cache_bytes,
             delivery_window_bytes: self.delivery_window_bytes,
@@ -82,6 +87,7 @@ impl Plan {
             journal_window_bytes: 4 * self.publish_window_bytes,
             entry_bytes_target: self.entry_bytes_target,
             storage_reserve_bytes: self.reserve_bytes,
+            seed,
             ..engine::Settings::default()
         }
     }

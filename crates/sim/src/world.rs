@@ -5,6 +5,7 @@ mod connections;
 mod disk;
 mod ending;
 mod processes;
+mod requesters;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,7 @@ use crate::model::Journaled;
 use crate::node::{Node, SharedTap, lock};
 use crate::plan::Plan;
 use crate::random::Random;
+use crate::requester::Requester;
 use crate::trace::Trace;
 use crate::violation::Violation;
 
@@ -79,6 +81,7 @@ pub struct World {
     lines: BTreeMap<LineId, Line>,
     next_line: u64,
     clients: Vec<Client>,
+    requesters: Vec<Requester>,
     messages: Messages,
     checkers: Checkers,
     journaled: Journaled,
@@ -116,6 +119,7 @@ impl World {
             lines: BTreeMap::new(),
             next_line: 1,
             clients,
+            requesters: (0..plan.requesters).map(Requester::new).collect(),
             messages: Messages::default(),
             checkers: Checkers::new(tap.clone(), echo),
             journaled: Journaled::default(),
@@ -155,6 +159,9 @@ impl World {
         for number in 1..self.clients.len() as u32 {
             self.agenda.schedule(Event::ClientActs(number), u64::from(number) * 100);
         }
+        for number in 0..self.requesters.len() as u32 {
+            self.agenda.schedule(Event::RequesterActs(number), 50 + u64::from(number) * 100);
+        }
         self.draw_fault();
         self.order_disk_faults();
         self.run_until(|world| world.agenda.now() >= end || world.counts.operations >= operations_max)?;
@@ -170,8 +177,10 @@ impl World {
             };
             self.counts.events += 1;
             self.checkers.now = self.agenda.now();
+            self.checkers.clock = self.now();
             self.happen(event);
             self.after_event();
+            self.look_at_tasks();
             if self.stop_after.take_if(|at| *at <= self.agenda.now()).is_some() {
                 self.stop();
             }
@@ -199,7 +208,8 @@ impl World {
             Event::ServerReads(line) => self.server_reads(line),
             Event::ClientReads(number) => self.client_reads(number),
             Event::ClientActs(number) => self.client_acts(number),
-            Event::RequesterActs => {}
+            Event::RequesterActs(number) => self.requester_acts(number),
+            Event::RequesterHears(number) => self.requester_hears(number),
             Event::Fault => self.meet_fault(),
             Event::CleanUp => self.clean_up(),
             Event::Inspect => self.inspect(),

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use broker::{Answer, Command, Effect, Envelope, Lsn, Operation, Record, Refusal};
+use broker::{
+    Answer, Command, Effect, Envelope, Lsn, Operation, Record, Refusal, RequestTag, TaskId, TaskView,
+};
 
 use crate::line::LineId;
 use crate::messages::{MessageId, number};
+use crate::model::JournaledTasks;
 use crate::node::Tap;
 use crate::violation::Violation;
 
@@ -18,6 +21,8 @@ pub(super) struct AnswersWait {
     places: BTreeMap<MessageId, u64>,
     /// Entries that were looked through for messages.
     read: u64,
+    /// For each request that stands alone: the journal's last entry when it was asked.
+    requests: BTreeMap<(LineId, RequestTag), u64>,
 }
 
 #[derive(Debug, Default)]
@@ -35,7 +40,12 @@ impl AnswersWait {
     pub(super) fn told(&mut self, line: LineId, command: &Command, tap: &Tap) {
         let (session, operation) = match command {
             Command::Session { session, operation, .. } => (session, operation),
+            Command::Standalone { request, .. } => {
+                self.requests.insert((line, *request), tap.appended());
+                return;
+            }
             Command::Disconnect { .. } => {
+                self.requests.retain(|(other, _), _| *other != line);
                 return self.sessions.retain(|(other, _), _| *other != line);
             }
             _ => return,
@@ -64,9 +74,11 @@ impl AnswersWait {
         line: LineId,
         channel: u16,
         effect: &Effect<Envelope>,
+        tasks: &JournaledTasks,
         tap: &Tap,
     ) -> Result<(), Violation> {
         self.read_entries(tap);
+        self.check_tasks(line, effect, tasks, tap)?;
         match effect {
             Effect::Answered { answer, .. } => {
                 if matches!(answer, Answer::SessionOpened) {
@@ -91,6 +103,13 @@ impl AnswersWait {
             Effect::Deliver { message, .. } | Effect::Leased { message, .. } => {
                 self.check_message(message, tap)
             }
+            // Not taken this time; it may be later.
+            Effect::Rejected { sequence } => {
+                let session = self.spoken_of(line, channel);
+                let publish = session.and_then(|session| session.published.get_mut(*sequence as usize - 1));
+                publish.into_iter().for_each(|publish| *publish = None);
+                Ok(())
+            }
             Effect::Confirmed { up_to } => self.check_confirmed(line, channel, *up_to as usize, tap),
             _ => Ok(()),
         }
@@ -99,7 +118,47 @@ impl AnswersWait {
     pub(super) fn process_ended(&mut self) {
         self.sessions.clear();
         self.places.clear();
+        self.requests.clear();
         self.read = 0;
+    }
+
+    /// What is told of tasks rests on what was asked before, and on the entries that make it so.
+    fn check_tasks(
+        &self,
+        line: LineId,
+        effect: &Effect<Envelope>,
+        tasks: &JournaledTasks,
+        tap: &Tap,
+    ) -> Result<(), Violation> {
+        let end_of = |view: &TaskView| match tasks.task(view.id).filter(|_| view.state.is_final()) {
+            Some(task) => Some(task.end.as_ref().map_or(u64::MAX, |end| end.entry)),
+            None => None,
+        };
+        let accepted = |id: TaskId| tasks.task(id).map(|task| task.accepted_at);
+        let (request, rests_on) = match effect {
+            Effect::Answered { request, answer } => {
+                let rests_on = match answer {
+                    Answer::Enqueued { tasks, .. } => tasks.iter().filter_map(|view| accepted(view.id)).max(),
+                    Answer::Cancelled(view) => end_of(view),
+                    _ => None,
+                };
+                (request, rests_on)
+            }
+            Effect::Task { request, view, .. } => (request, end_of(view).max(accepted(view.id))),
+            // What has a number and needs no queue is the result of a task.
+            Effect::Replied { envelope: reply, .. } | Effect::RepliedAgain { message: reply, .. } => {
+                let result = number(reply.body()).map(|id| tasks.result(id));
+                let written = result.map(|result| result.map_or(u64::MAX, |(entry, _)| entry));
+                return check(written, tap, || format!("the reply {:?}", number(reply.body())));
+            }
+            Effect::Leased { request, grant, .. } => {
+                let given = tasks.lease(grant.lease).map_or(u64::MAX, |lease| lease.entry);
+                (request, Some(given))
+            }
+            _ => return Ok(()),
+        };
+        let Some(asked) = self.requests.get(&(line, *request)).copied() else { return Ok(()) };
+        check(Some(asked).max(rests_on), tap, || format!("{effect:?}"))
     }
 
     fn spoken_of(&mut self, line: LineId, channel: u16) -> Option<&mut Session> {

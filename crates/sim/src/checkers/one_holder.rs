@@ -47,7 +47,11 @@ impl OneHolder {
     pub(super) fn told(&mut self, line: LineId, command: &Command) {
         let (key, operation) = match command {
             Command::Session { session, operation, .. } => ((line, session.channel), operation),
-            Command::Disconnect { .. } => return self.end(|(other, _)| other == line),
+            Command::Disconnect { .. } => {
+                // Whether it was to be told of a refusal nobody will know.
+                self.suspicions.retain(|suspicion| suspicion.first.0 != line);
+                return self.end(|(other, _)| other == line);
+            }
             _ => return,
         };
         match operation {
@@ -92,6 +96,8 @@ impl OneHolder {
             return Ok(());
         }
         let (queue, no_ack, tag, message) = match effect {
+            // Who holds a task is another question.
+            Effect::Deliver { task: Some(_), .. } => return Ok(()),
             Effect::Deliver { consumer_tag, delivery_tag, message, .. } => {
                 let Some((queue, no_ack)) = session.consumers.get(&consumer_tag.to_string()) else {
                     return Ok(());
@@ -121,6 +127,14 @@ impl OneHolder {
 
     pub(super) fn process_ended(&mut self) {
         *self = Self::default();
+    }
+
+    /// All is quiet: who was to be told of anything is.
+    pub(super) fn rest(&self) -> Result<(), Violation> {
+        match self.suspicions.first() {
+            Some(suspicion) => Err(Violation::new("P4", suspicion.what.clone())),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn inspect(&mut self, now: Micros) -> Result<(), Violation> {

@@ -27,6 +27,9 @@ impl Order {
         let Effect::Deliver { consumer_tag, redelivered: false, message, .. } = effect else { return Ok(()) };
         let Some(id) = messages.identify(message.body()) else { return Ok(()) };
         let publisher = &messages[id];
+        if publisher.is_of_tasks {
+            return Ok(());
+        }
         let key = (line, channel, consumer_tag.clone(), publisher.line, publisher.channel);
         match self.last.insert(key, id) {
             Some(last) if last >= id => Err(Violation::new(
@@ -47,6 +50,9 @@ pub(super) fn check_journal(journaled: &Journaled, messages: &Messages) -> Resul
         let mut last: BTreeMap<(LineId, u16), MessageId> = BTreeMap::new();
         for id in queue.messages.values().filter_map(|message| message.id) {
             let publisher = &messages[id];
+            if publisher.is_of_tasks {
+                continue;
+            }
             match last.insert((publisher.line, publisher.channel), id) {
                 Some(before) if before >= id => {
                     let name = &queue.definition.name;

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::messages::{MessageId, Messages, Settled};
 use crate::model::Journaled;
-use crate::operations::{PURGED, WORK};
+use crate::operations::{NEXT, PURGED, WORK};
 use crate::violation::Violation;
 
 pub(super) fn check(journaled: &Journaled, messages: &Messages) -> Result<(), Violation> {
     let found: BTreeMap<&str, BTreeSet<MessageId>> =
-        WORK.into_iter().chain([PURGED]).map(|queue| (queue, ids(journaled, queue))).collect();
+        WORK.into_iter().chain([PURGED, NEXT]).map(|queue| (queue, ids(journaled, queue))).collect();
     for (id, message) in messages.iter() {
         let Some(found) = message.queue.as_ref().and_then(|queue| found.get(queue.as_str())) else {
             continue;

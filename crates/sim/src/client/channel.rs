@@ -138,6 +138,8 @@ pub struct Channel {
     pub settled: Vec<MessageId>,
     /// In a transaction: what it has collected.
     pub collected: Collected,
+    /// Where the last tasks that came want their replies.
+    pub addresses: VecDeque<String>,
 }
 
 impl Asked {

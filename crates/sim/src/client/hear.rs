@@ -2,10 +2,13 @@
 
 use amqp_wire::{Method, basic, channel, connection, queue};
 
-use super::channel::{Asked, Collected, Held, Request};
+use super::channel::{Asked, Channel, Collected, Held, Request};
 use super::{Client, Content, Incoming, Mode, Phase};
 use crate::messages::{MessageId, Messages, Settled};
 use crate::violation::Violation;
+
+/// Reply addresses that a channel remembers.
+const ADDRESSES_MAX: usize = 20;
 
 /// What a client has learnt.
 #[derive(Debug, PartialEq)]
@@ -128,7 +131,9 @@ impl Client {
             Method::Channel(channel::Method::Close(close)) => {
                 let (code, text) = (close.reply_code, close.reply_text.to_string());
                 self.send(number, channel::CloseOk {});
-                self.channels.remove(&number);
+                if let Some(channel) = self.channels.remove(&number) {
+                    note_undone(&channel, hearing.messages);
+                }
                 hearing.heard.push(Heard::Refused { channel: number, code, text });
                 Ok(())
             }
@@ -188,8 +193,11 @@ impl Client {
         let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
         let is_meant = |other: &u64| if multiple { *other <= tag } else { *other == tag };
         let tags: Vec<u64> = channel.unconfirmed.keys().copied().filter(is_meant).collect();
-        for publish in tags.into_iter().filter_map(|tag| channel.unconfirmed.remove(&tag)) {
-            hearing.messages[publish.message].refused = true;
+        for tag in tags {
+            let Some(publish) = channel.unconfirmed.remove(&tag) else { continue };
+            // The same task may be on its way once more, under its key.
+            let is_last = channel.unconfirmed.values().all(|other| other.message != publish.message);
+            hearing.messages[publish.message].refused = is_last;
             hearing.heard.push(Heard::Rejected { message: publish.message });
         }
         Ok(())
@@ -266,6 +274,12 @@ impl Client {
         let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
         let reply_to = properties.reply_to.map(|address| address.to_string());
         let correlation_id = properties.correlation_id.map(|id| id.to_string());
+        if let Some(address) = reply_to.as_ref().filter(|address| address.starts_with("amq.task.reply.")) {
+            if channel.addresses.len() == ADDRESSES_MAX {
+                channel.addresses.pop_front();
+            }
+            channel.addresses.push_back(address.clone());
+        }
         let held = Held { message: hearing.messages.identify(&body), reply_to, correlation_id };
         match method {
             Method::Basic(basic::Method::Deliver(deliver)) => {
@@ -309,6 +323,13 @@ impl Client {
             other => Err(Violation::new("P10", format!("{} carries a message", other.name()))),
         }
     }
+}
+
+/// The server has closed a channel: of its transactions, those whose commits were not answered by then are not done.
+fn note_undone(channel: &Channel, messages: &mut Messages) {
+    let commits = channel.asked.iter().filter(|asked| asked.request == Request::Commit);
+    let undone = commits.map(|asked| &asked.ends).chain([&channel.collected]);
+    undone.flat_map(|ends| &ends.published).for_each(|id| messages[*id].refused = true);
 }
 
 fn next_tag(last: &mut u64, tag: u64) -> Result<(), Violation> {

@@ -9,7 +9,7 @@ mod turn;
 
 use std::collections::BTreeMap;
 
-use amqp_wire::{Method, Table, Value, connection};
+use amqp_wire::{Method, Properties, Table, Value, connection};
 use bytes::Bytes;
 
 pub use channel::{Asked, Channel, Collected, Consumer, Held, Mode, Request, Unconfirmed};
@@ -21,6 +21,7 @@ pub use turn::{Publishing, Turn, name};
 
 use crate::agenda::Micros;
 use crate::line::LineId;
+use crate::messages::MessageId;
 
 /// How far a client has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +61,24 @@ pub struct Client {
     pub moving_from: usize,
     /// For an auditor: the queue that it looks through.
     pub audited: Option<String>,
+    /// For an employer: tasks that it has published under a key.
+    pub keyed: Vec<KeyedTask>,
+    /// It cuts its connection.
+    pub vanishes: bool,
     assembly: Assembly,
+}
+
+/// A task that was published under a key.
+#[derive(Clone, Debug)]
+pub struct KeyedTask {
+    /// Its message.
+    pub id: MessageId,
+    /// Its body.
+    pub body: Vec<u8>,
+    /// Its queue.
+    pub queue: &'static str,
+    /// Its properties, the key among them.
+    pub properties: Properties,
 }
 
 impl Client {
@@ -79,6 +97,8 @@ impl Client {
             solo: (role == Role::Solo).then(Solo::default),
             moving_from: 0,
             audited: None,
+            keyed: Vec::new(),
+            vanishes: false,
             assembly: Assembly::default(),
         }
     }

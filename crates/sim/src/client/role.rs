@@ -4,7 +4,7 @@ use super::Turn;
 use crate::operations::{
     audit, bind, break_rules, call, cancel, close_channel, close_connection, consume, declare_exchange,
     declare_queue, delete_exchange, delete_queue, get, move_token, prefetch, publish, purge, recover, settle,
-    solo, sync,
+    solo, sync, task,
 };
 
 /// One thing that a client can do.
@@ -35,13 +35,19 @@ pub enum Role {
     Caller,
     /// Gives such answers.
     Replier,
+    /// Publishes tasks.
+    Employer,
+    /// Does tasks, and vanishes now and then.
+    TaskWorker,
+    /// Consumes replies, and what follows from tasks.
+    Collector,
     /// Makes what all depend on, and looks through it in the end.
     Auditor,
 }
 
 impl Role {
     /// The roles that a run chooses from.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Solo,
         Self::Publisher,
         Self::Worker,
@@ -53,13 +59,16 @@ impl Role {
         Self::Purger,
         Self::Caller,
         Self::Replier,
+        Self::Employer,
+        Self::TaskWorker,
+        Self::Collector,
     ];
 
     /// How many channels such a client uses at once.
     #[must_use]
     pub fn channels(self) -> u16 {
         match self {
-            Self::Publisher | Self::Worker => 2,
+            Self::Publisher | Self::Worker | Self::TaskWorker => 2,
             _ => 1,
         }
     }
@@ -79,6 +88,9 @@ impl Role {
             Self::Churner => &[],
             Self::Caller => &[call::listen],
             Self::Replier => &[consume::calls],
+            Self::Employer => &[call::listen, publish::select_confirm],
+            Self::TaskWorker => &[task::consume::begin],
+            Self::Collector => &[task::collect::begin],
             Self::Auditor => &[],
         }
     }
@@ -159,6 +171,33 @@ impl Role {
             Self::Purger => &[(8, publish::purged), (1, purge::purged), (1, sync::ask)],
             Self::Caller => &[(8, call::ask), (1, close_channel::close)],
             Self::Replier => &[(10, call::answer), (1, settle::requeue), (1, close_connection::close)],
+            Self::Employer => &[
+                (8, task::publish::some),
+                (5, task::publish::with_key),
+                (4, task::publish::again),
+                (1, close_channel::close),
+                (1, close_connection::close),
+            ],
+            Self::TaskWorker => &[
+                (4, task::acknowledge::some),
+                (6, task::answer::with_result),
+                (3, task::answer::with_error),
+                (1, task::answer::at_any_time),
+                (6, task::transact::commit),
+                (1, task::transact::roll_back),
+                (2, task::give_up::for_now),
+                (1, task::give_up::for_good),
+                (2, task::consume::some),
+                (1, cancel::some),
+                (1, recover::all),
+                (1, sync::ask),
+                (1, close_channel::close),
+                (1, close_connection::close),
+                (1, task::vanish::vanish),
+            ],
+            Self::Collector => {
+                &[(8, settle::ack), (2, settle::ack_many), (2, settle::requeue), (1, sync::ask)]
+            }
             Self::Auditor => &[(1, audit::next)],
         }
     }

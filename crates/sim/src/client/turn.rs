@@ -37,6 +37,8 @@ pub struct Publishing<'a> {
     pub mandatory: bool,
     /// Further properties.
     pub properties: Properties,
+    /// A task, its result, or what follows from it.
+    pub is_of_tasks: bool,
 }
 
 impl<'a> Publishing<'a> {
@@ -49,7 +51,14 @@ impl<'a> Publishing<'a> {
             persistent: true,
             mandatory: false,
             properties: Properties::default(),
+            is_of_tasks: false,
         }
+    }
+
+    /// The same for what belongs to tasks.
+    #[must_use]
+    pub fn of_tasks_to(queue: &'a str) -> Self {
+        Self { is_of_tasks: true, ..Self::to(queue) }
     }
 }
 
@@ -76,8 +85,8 @@ impl Turn<'_> {
         self.client.send(number, method);
     }
 
-    /// Publishes a new message.
-    pub fn publish(&mut self, publishing: &Publishing<'_>) -> MessageId {
+    /// Publishes a new message. Its number and its body.
+    pub fn publish(&mut self, publishing: &Publishing<'_>) -> (MessageId, Vec<u8>) {
         let bytes = match self.random.percent(80) {
             true => self.random.below(60),
             false => self.random.below(self.plan.body_bytes_max),
@@ -91,10 +100,11 @@ impl Turn<'_> {
             refused: false,
             settled: Settled::No,
             delivered: false,
+            is_of_tasks: publishing.is_of_tasks,
         };
         let (id, body) = self.messages.publish(message, bytes as usize);
         self.publish_body(publishing, id, &body);
-        id
+        (id, body)
     }
 
     /// Publishes a body that is there already.
@@ -150,6 +160,15 @@ impl Turn<'_> {
         match ending {
             Ending::Removed => hot::ack(&mut self.client.output, self.number, tag, multiple),
             Ending::Requeued => hot::nack(&mut self.client.output, self.number, tag, multiple, true),
+        }
+    }
+
+    /// Lets go of the delivery of a task. What becomes of the task's message is not for who settles it to say.
+    pub fn let_go(&mut self, tag: u64) {
+        let channel = self.channel();
+        let Some(held) = channel.held.remove(&tag) else { return };
+        if channel.mode == Mode::Transaction {
+            channel.collected.settled.push((tag, held, false));
         }
     }
 

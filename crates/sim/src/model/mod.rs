@@ -2,6 +2,8 @@
 
 mod journaled;
 mod queue;
+mod tasks;
 
 pub use journaled::{Journaled, JournaledMessage, JournaledQueue};
 pub use queue::{Answer, Ending, Operation, QueueModel};
+pub use tasks::{JournaledEnd, JournaledLease, JournaledTask, JournaledTasks, LeaseSettlement};

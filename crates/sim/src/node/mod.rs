@@ -37,12 +37,14 @@ impl Node {
         plan: &Plan,
         disk: &MemoryStorage,
         tap: SharedTap,
+        secret: u64,
         now: Timestamp,
     ) -> Result<Self, OpenError> {
         let journal = Arc::new(FileJournal::stepped(Arc::new(disk.clone()), plan.file_options()));
         let log = LogName::new("vhost").expect("a plain name");
         let tapped = TappedJournal::new(journal.clone(), tap);
-        let mut engine = Engine::open(plan.engine_settings(), &tapped, &log, Arc::new(disk.clone()), now)?;
+        let mut engine =
+            Engine::open(plan.engine_settings(secret), &tapped, &log, Arc::new(disk.clone()), now)?;
         let wake = Arc::new(AtomicBool::new(true));
         let news = wake.clone();
         engine.watch(Arc::new(move || news.store(true, Ordering::Relaxed)));

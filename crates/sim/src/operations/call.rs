@@ -7,7 +7,7 @@ use crate::client::{Consumer, Publishing, Request, Turn, name};
 use crate::model::Ending;
 
 /// The pseudo-queue of direct replies.
-const REPLIES: &str = "amq.rabbitmq.reply-to";
+pub const REPLIES: &str = "amq.rabbitmq.reply-to";
 
 /// Waits for answers.
 pub fn listen(turn: &mut Turn<'_>) {

@@ -18,9 +18,11 @@ pub mod prefetch;
 pub mod publish;
 pub mod purge;
 pub mod recover;
+pub mod request;
 pub mod settle;
 pub mod solo;
 pub mod sync;
+pub mod task;
 
 /// The queues that publishers and workers share.
 pub const WORK: [&str; 3] = ["work0", "work1", "work2"];
@@ -38,3 +40,13 @@ pub const CALLS: &str = "calls";
 pub const FAN: &str = "fan";
 /// The queues that solo clients have to themselves begin like this.
 pub const SOLO: &str = "solo";
+/// The task queue of everybody.
+pub const JOBS: &str = "jobs";
+/// The task queue that is soon full.
+pub const SMALL: &str = "small";
+/// The task queue that comes and goes.
+pub const BRIEF: &str = "brief";
+/// The queue of the replies of tasks, and of nothing else.
+pub const DONE: &str = "done";
+/// The queue of what follows from tasks.
+pub const NEXT: &str = "next";

@@ -30,7 +30,7 @@ pub fn publish(turn: &mut Turn<'_>) {
     }
     let persistent = turn.random.percent(85);
     let queue = queue_of(turn);
-    let id = turn.publish(&Publishing { persistent, ..Publishing::to(&queue) });
+    let (id, _) = turn.publish(&Publishing { persistent, ..Publishing::to(&queue) });
     note(turn, Operation::Publish(id, persistent));
 }
 

@@ -7,7 +7,7 @@ use crate::agenda::Event;
 use crate::client::{Asked, Channel, Client, Heard, Hearing, Phase, Proof, Request, Role, Turn};
 use crate::line::LineId;
 use crate::model::Answer;
-use crate::operations::move_token;
+use crate::operations::{SMALL, move_token};
 use crate::violation::Violation;
 
 impl World {
@@ -85,6 +85,9 @@ impl World {
         }
         self.note_waiting(at);
         self.flush(at);
+        if std::mem::take(&mut self.clients[at].vanishes) {
+            self.cut_line(self.clients[at].line);
+        }
     }
 
     fn work(&mut self, at: usize) {
@@ -146,7 +149,7 @@ impl World {
                 let what = format!("client {at} ({role:?}) was sent away: {code} {text}");
                 return Err(Violation::new("P10", what));
             }
-            Heard::Rejected { message } if !self.may_be_short() => {
+            Heard::Rejected { message } if !self.may_be_short() && !self.is_for_small_queue(*message) => {
                 return Err(Violation::new("P2", format!("{message:?} was rejected without a reason")));
             }
             Heard::Got { body, queue, .. } if role == Role::Auditor => self.audited(queue, body),
@@ -157,6 +160,10 @@ impl World {
             client @ Client { solo: Some(_), .. } => learn_solo(client, heard, &self.messages),
             _ => Ok(()),
         }
+    }
+
+    fn is_for_small_queue(&self, message: crate::messages::MessageId) -> bool {
+        self.messages[message].queue.as_deref() == Some(SMALL)
     }
 
     /// Notes since when a client waits.
@@ -173,7 +180,7 @@ fn may_be_refused(role: Role, code: u16) -> bool {
     match role {
         Role::Churner => [403, 404, 405, 406].contains(&code),
         Role::Publisher => code == 404,
-        Role::Worker => code == 406,
+        Role::Worker | Role::TaskWorker => code == 406,
         // The queue that does not survive may be gone.
         Role::Flooder | Role::Drinker => code == 404,
         _ => false,

@@ -87,13 +87,18 @@ impl World {
         self.serve(id);
     }
 
-    /// A connection breaks, at any byte.
+    /// Some connection breaks.
     pub(super) fn cut_some_line(&mut self) {
         let lines: Vec<LineId> = self.lines.keys().copied().collect();
         if lines.is_empty() {
             return;
         }
         let id = *self.random.pick(&lines);
+        self.cut_line(id);
+    }
+
+    /// A connection breaks, at any byte.
+    pub(super) fn cut_line(&mut self, id: LineId) {
         self.say(&format!("{id} is cut"));
         if let Some(line) = self.lines.get_mut(&id) {
             line.to_server.cut(&mut self.random);

@@ -7,7 +7,7 @@ use crate::operations::audit;
 use crate::violation::Violation;
 
 /// Longer than anything may take once all is well again.
-const PATIENCE: u64 = 60 * SECOND;
+pub(super) const PATIENCE: u64 = 60 * SECOND;
 
 impl World {
     /// Starts the first process on an empty disk, and has the auditor make what all depend on.
@@ -40,14 +40,51 @@ impl World {
         let is_quiet = |world: &Self| {
             world.node.is_some()
                 && world.clients.iter().all(|client| !client.is_waiting() || client.number == 0)
+                && !world.owes_requesters()
         };
         self.run_until(|world| is_quiet(world) || world.agenda.now() > end)?;
         match self.clients.iter().find(|client| client.is_waiting() && client.number != 0) {
             Some(client) => {
                 Err(Violation::new("P8", format!("all is well, and a client waits for ever: {client:?}")))
             }
-            None => Ok(()),
+            None if self.owes_requesters() => {
+                let what = format!("all is well, and a requester waits for ever: {:?}", self.requesters);
+                Err(Violation::new("P8", what))
+            }
+            None => self.send_home(),
         }
+    }
+
+    /// Nobody waits for tasks any more, and each who did is told so.
+    fn send_home(&mut self) -> Result<(), Violation> {
+        self.stop_leasing();
+        let end = self.agenda.now() + PATIENCE;
+        self.run_until(|world| !world.has_leasing() || world.agenda.now() > end)?;
+        if self.has_leasing() {
+            let what = format!("a requester waits for tasks for ever: {:?}", self.requesters);
+            return Err(Violation::new("P8", what));
+        }
+        self.checkers.rest();
+        Ok(())
+    }
+
+    /// Asks for all tasks, and then deletes their queues: what they owe to others goes out now.
+    fn audit_tasks(&mut self) -> Result<(), Violation> {
+        self.look_through_tasks()?;
+        let end = self.agenda.now() + PATIENCE;
+        self.run_until(|world| world.is_auditor_ready() || world.agenda.now() > end)?;
+        if !self.is_auditor_ready() {
+            return Err(Violation::new("P8", format!("nobody gets in any more: {:?}", self.clients[0])));
+        }
+        self.turn(0, 1, audit::clear_away);
+        self.flush(0);
+        self.run_until(|world| !world.clients[0].is_waiting() || world.agenda.now() > end)?;
+        self.compare(false);
+        Ok(())
+    }
+
+    fn is_auditor_ready(&self) -> bool {
+        self.clients[0].channels.get(&1).is_some_and(|channel| channel.is_open)
     }
 
     /// Starts the process once more, so that nobody holds anything, and takes all messages out of all queues.
@@ -59,6 +96,7 @@ impl World {
         }
         self.run_until(|world| world.node.is_some())?;
         self.compare(false);
+        self.audit_tasks()?;
         // From here on messages go because they are taken out.
         self.agenda.cancel(Event::Inspect);
         let queues = self.journaled.queues().map(|queue| queue.definition.name.to_string());

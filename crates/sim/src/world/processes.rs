@@ -13,7 +13,8 @@ impl World {
             return;
         }
         let now = self.now();
-        let booted = Node::boot(&self.plan, &self.disk, self.tap.clone(), now);
+        let secret = self.random.next();
+        let booted = Node::boot(&self.plan, &self.disk, self.tap.clone(), secret, now);
         if self.disk.is_off() {
             return self.lose_power("while the process starts");
         }
@@ -44,6 +45,9 @@ impl World {
         self.agenda.schedule(Event::Inspect, SECOND / 20);
         for number in 1..self.clients.len() as u32 {
             self.agenda.schedule(Event::ClientActs(number), 1 + u64::from(number));
+        }
+        for number in 0..self.requesters.len() as u32 {
+            self.agenda.schedule(Event::RequesterActs(number), 500 + u64::from(number));
         }
         let stops = self.random.percent(self.plan.faults.orderly_stop_percent) && !self.is_healed;
         self.stop_after = stops.then(|| self.agenda.now() + self.random.below(SECOND));
@@ -84,6 +88,7 @@ impl World {
     fn end_process(&mut self, power_is_lost: bool) {
         self.counts.crashes += 1;
         self.drop_lines(false);
+        self.drop_requesters();
         self.node = None;
         self.checkers.process_ended();
         for event in [
