@@ -40,6 +40,8 @@ pub struct Message {
     pub delivered: bool,
     /// A task, its result, or what follows from it: such come at their own times.
     pub is_of_tasks: bool,
+    /// It has an idempotency key: published again when that is forgotten, it is a new message.
+    pub is_keyed: bool,
 }
 
 /// The messages by their numbers.

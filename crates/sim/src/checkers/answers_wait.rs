@@ -130,9 +130,9 @@ impl AnswersWait {
         tasks: &JournaledTasks,
         tap: &Tap,
     ) -> Result<(), Violation> {
-        let end_of = |view: &TaskView| match tasks.task(view.id).filter(|_| view.state.is_final()) {
-            Some(task) => Some(task.end.as_ref().map_or(u64::MAX, |end| end.entry)),
-            None => None,
+        let end_of = |view: &TaskView| {
+            let task = tasks.task(view.id).filter(|_| view.state.is_final())?;
+            Some(task.end.as_ref().map_or(u64::MAX, |end| end.entry))
         };
         let accepted = |id: TaskId| tasks.task(id).map(|task| task.accepted_at);
         let (request, rests_on) = match effect {

@@ -17,7 +17,8 @@ pub(super) fn check(effect: &Effect<Envelope>, messages: &mut Messages) -> Resul
     let Some(id) = messages.identify(message.body()) else { return Ok(()) };
     let message = &mut messages[id];
     // What goes to several queues, or is published again, is delivered once in each.
-    let is_alone = message.queue.as_ref().is_some_and(|queue| !queue.starts_with("tokens"));
+    let is_alone =
+        message.queue.as_ref().is_some_and(|queue| !queue.starts_with("tokens")) && !message.is_keyed;
     if is_alone && message.delivered && !redelivered {
         return Err(Violation::new(
             "redelivered",

@@ -138,10 +138,9 @@ impl Checkers {
         }
     }
 
-    /// All is quiet: nothing is still to be told or written.
-    pub fn rest(&mut self) {
-        self.violations.extend(self.task_holders.rest().err());
-        self.violations.extend(self.one_holder.rest().err());
+    /// What is wrong if nothing is still to be told or written.
+    pub fn rest(&self) -> Result<(), Violation> {
+        self.task_holders.rest().and_then(|()| self.one_holder.rest())
     }
 
     /// Whether the journal says that a task has ended.

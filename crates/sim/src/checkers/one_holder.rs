@@ -15,8 +15,8 @@ pub(super) struct OneHolder {
     sessions: BTreeMap<SessionKey, Session>,
     /// The holder of each message in each queue.
     holders: BTreeMap<(MessageId, String), (SessionKey, u64)>,
-    /// Somebody got what another holds: right only if the other's session has ended by a refusal that it is still to
-    /// be told of.
+    /// Somebody got what another holds: right only if the session of one of them has ended by a refusal that it is still
+    /// to be told of. Who was given the message first may be told of it last.
     suspicions: Vec<Suspicion>,
 }
 
@@ -36,7 +36,7 @@ struct Session {
 #[derive(Debug)]
 struct Suspicion {
     since: Micros,
-    first: SessionKey,
+    between: [SessionKey; 2],
     what: String,
 }
 
@@ -49,7 +49,9 @@ impl OneHolder {
             Command::Session { session, operation, .. } => ((line, session.channel), operation),
             Command::Disconnect { .. } => {
                 // Whether it was to be told of a refusal nobody will know.
-                self.suspicions.retain(|suspicion| suspicion.first.0 != line);
+                let is_on_it =
+                    |suspicion: &Suspicion| suspicion.between.iter().any(|(other, _)| *other == line);
+                self.suspicions.retain(|suspicion| !is_on_it(suspicion));
                 return self.end(|(other, _)| other == line);
             }
             _ => return,
@@ -114,7 +116,7 @@ impl OneHolder {
             }
             Effect::Refused { .. } => {
                 self.end(|other| other == key);
-                self.suspicions.retain(|suspicion| suspicion.first != key);
+                self.suspicions.retain(|suspicion| !suspicion.between.contains(&key));
                 return Ok(());
             }
             _ => return Ok(()),
@@ -148,7 +150,7 @@ impl OneHolder {
         if let Some((first, _)) = self.holders.get(&message).copied() {
             let (id, queue) = (&message.0, &message.1);
             let what = format!("{id:?} of {queue} went to {key:?} while {first:?} holds it");
-            self.suspicions.push(Suspicion { since: now, first, what });
+            self.suspicions.push(Suspicion { since: now, between: [first, key], what });
         }
         if !no_ack {
             self.holders.insert(message.clone(), (key, tag));

@@ -86,7 +86,8 @@ impl TaskLives {
                     format!("{id:?} was confirmed as a task, and is none: {message:?}"),
                 ));
             }
-            if message.refused && (is_accepted || tasks.result(id).is_some()) {
+            // Under a key it may have been taken before, or be taken later.
+            if message.refused && !message.is_keyed && (is_accepted || tasks.result(id).is_some()) {
                 return Err(broken("P6", format!("{id:?} was refused, and was taken: {message:?}")));
             }
         }

@@ -101,6 +101,7 @@ impl Turn<'_> {
             settled: Settled::No,
             delivered: false,
             is_of_tasks: publishing.is_of_tasks,
+            is_keyed: false,
         };
         let (id, body) = self.messages.publish(message, bytes as usize);
         self.publish_body(publishing, id, &body);

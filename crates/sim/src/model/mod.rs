@@ -2,8 +2,10 @@
 
 mod journaled;
 mod queue;
+mod task;
 mod tasks;
 
 pub use journaled::{Journaled, JournaledMessage, JournaledQueue};
 pub use queue::{Answer, Ending, Operation, QueueModel};
-pub use tasks::{JournaledEnd, JournaledLease, JournaledTask, JournaledTasks, LeaseSettlement};
+pub use task::{JournaledEnd, JournaledLease, JournaledTask, LeaseSettlement};
+pub use tasks::JournaledTasks;

@@ -9,9 +9,13 @@ use broker::{
 use bytes::Bytes;
 use field_table::{ShortString, Value};
 
+use super::task::{JournaledEnd, JournaledLease, JournaledTask, LeaseSettlement};
 use crate::messages::{MessageId, number};
 use crate::operations::DONE;
 use crate::violation::Violation;
+
+/// How long a key is known, in milliseconds: a day.
+const KEY_TTL_MS: u64 = 24 * 3_600_000;
 
 /// The tasks of a journal after so many entries.
 #[derive(Debug, Default)]
@@ -36,64 +40,10 @@ pub struct JournaledTasks {
 struct JournaledTaskQueue {
     /// The numbered messages by sequence.
     messages: BTreeMap<u64, MessageId>,
-    /// All that ever became tasks.
-    accepted: BTreeSet<MessageId>,
+    /// All that ever became tasks, and when they last did.
+    accepted: BTreeMap<MessageId, Timestamp>,
     /// Idempotency keys by user and text, and until when they are known.
     keys: BTreeMap<(ShortString, ShortString), (TaskId, Timestamp)>,
-}
-
-/// A task.
-#[derive(Debug)]
-pub struct JournaledTask {
-    /// What was accepted.
-    pub accepted: Box<TaskAccepted>,
-    /// Its message, if it is one of ours.
-    pub message: Option<MessageId>,
-    /// The entry that says so.
-    pub accepted_at: u64,
-    /// The lease that holds it.
-    pub hold: Option<LeaseId>,
-    /// How it ended.
-    pub end: Option<JournaledEnd>,
-    attempts: u32,
-    crashes: u32,
-    releases: u32,
-    epoch: u64,
-}
-
-/// The end of a task.
-#[derive(Debug)]
-pub struct JournaledEnd {
-    /// What was written.
-    pub record: Box<TaskEnded>,
-    /// The entry that says so.
-    pub entry: u64,
-    /// The result.
-    pub result: Option<Envelope>,
-}
-
-/// A lease.
-#[derive(Debug)]
-pub struct JournaledLease {
-    /// The task.
-    pub task: TaskId,
-    /// The entry that gives it.
-    pub entry: u64,
-    /// How and in which entry its holder settled it, where the task stood then, and when it was to become ready.
-    pub settled: Option<LeaseSettlement>,
-}
-
-/// How a lease was settled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LeaseSettlement {
-    /// The entry.
-    pub entry: u64,
-    /// The kind.
-    pub kind: SettlementKind,
-    /// Where it has brought its task.
-    pub state: TaskState,
-    /// When the task becomes ready, if it has to wait for that.
-    pub due_at: Option<Timestamp>,
 }
 
 impl JournaledTasks {
@@ -199,7 +149,9 @@ impl JournaledTasks {
             return Err(broken("tasks", format!("{id} was accepted on what is no task queue")));
         };
         let message = queue.messages.get(&accepted.sequence).copied();
-        if message.is_some_and(|message| !queue.accepted.insert(message)) {
+        let before = message.and_then(|message| queue.accepted.insert(message, accepted.time));
+        // Only what has a key comes again, and only when the time of the key is over is it taken again.
+        if before.is_some_and(|before| accepted.time.0 < before.0 + KEY_TTL_MS) {
             return Err(broken("P3", format!("{message:?} was accepted a second time, as {id}")));
         }
         if let Some(key) = &accepted.key {
@@ -345,14 +297,6 @@ impl JournaledTasks {
             Some(task) => Err(broken("tasks", format!("{id} goes on though it has ended: {task:?}"))),
             None => Err(broken("tasks", format!("{id} goes on and was never accepted"))),
         }
-    }
-}
-
-impl JournaledTask {
-    /// Failed attempts, crashes and releases.
-    #[must_use]
-    pub fn counters(&self) -> (u32, u32, u32) {
-        (self.attempts, self.crashes, self.releases)
     }
 }
 

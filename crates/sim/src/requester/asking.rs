@@ -52,6 +52,7 @@ impl Asking<'_> {
             settled: Settled::No,
             delivered: false,
             is_of_tasks: true,
+            is_keyed: false,
         };
         let (id, body) = self.messages.publish(message, bytes as usize);
         let key = queue.unwrap_or_default().as_bytes();

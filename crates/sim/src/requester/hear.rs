@@ -7,8 +7,13 @@ use crate::messages::Messages;
 use crate::violation::Violation;
 
 impl Requester {
-    /// Takes an answer in.
-    pub fn hear(&mut self, effect: Effect<Envelope>, messages: &mut Messages) -> Result<(), Violation> {
+    /// Takes an answer in. `is_short` if want of room on the disk is a reason to refuse something.
+    pub fn hear(
+        &mut self,
+        effect: Effect<Envelope>,
+        messages: &mut Messages,
+        is_short: bool,
+    ) -> Result<(), Violation> {
         match effect {
             Effect::Leased { grant, .. } => {
                 remember(&mut self.tasks, grant.task.id);
@@ -32,13 +37,14 @@ impl Requester {
             // Of a watch that was stopped the answer was on its way.
             Effect::Refused { request, .. } if self.stopped.remove(&request.0) => Ok(()),
             Effect::Refused { request, refusal } => match self.waiting.remove(&request.0) {
+                Some(_) if is_short && matches!(*refusal, Refusal::NoRoom { .. }) => Ok(()),
                 Some(waiting) if may_be_refused(&waiting.operation, &refusal) => Ok(()),
                 waiting => {
                     let what = format!("{waiting:?} of requester {} was refused: {refusal:?}", self.number);
                     Err(Violation::new("P10", what))
                 }
             },
-            Effect::Disconnected => Ok(()),
+            Effect::Disconnected | Effect::Blocked | Effect::Unblocked => Ok(()),
             other => Err(Violation::new("P10", format!("a requester is told {other:?}"))),
         }
     }

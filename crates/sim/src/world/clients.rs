@@ -138,7 +138,8 @@ impl World {
             Heard::Got { channel, .. } if role == Role::Mover => {
                 self.turn(at, *channel, |turn| move_token::put(turn, heard));
             }
-            Heard::Refused { code: 406, text, .. } if self.may_be_short() && text.contains("disk is full") => {}
+            Heard::Refused { code: 406, text, .. }
+                if self.may_be_short() && text.contains("disk is full") => {}
             Heard::Refused { code, text, .. } if !may_be_refused(role, *code) => {
                 let what = format!("client {at} ({role:?}) did nothing wrong, and yet: {code} {text}");
                 return Err(Violation::new("P10", what));

@@ -59,13 +59,13 @@ impl World {
     fn send_home(&mut self) -> Result<(), Violation> {
         self.stop_leasing();
         let end = self.agenda.now() + PATIENCE;
-        self.run_until(|world| !world.has_leasing() || world.agenda.now() > end)?;
+        let is_done = |world: &Self| !world.has_leasing() && world.checkers.rest().is_ok();
+        self.run_until(|world| is_done(world) || world.agenda.now() > end)?;
         if self.has_leasing() {
             let what = format!("a requester waits for tasks for ever: {:?}", self.requesters);
             return Err(Violation::new("P8", what));
         }
-        self.checkers.rest();
-        Ok(())
+        self.checkers.rest()
     }
 
     /// Asks for all tasks, and then deletes their queues: what they owe to others goes out now.

@@ -1,6 +1,6 @@
 //! Requesters: when they ask, what comes back, and how they lose their connections.
 
-use broker::{Command, ConnectionId, RequestTag, SessionId, Standalone, TaskId};
+use broker::{Command, ConnectionId, Effect, Envelope, RequestTag, SessionId, Standalone, TaskId};
 
 use super::World;
 use crate::agenda::Event;
@@ -74,11 +74,7 @@ impl World {
         if !requester.inbox.is_empty() {
             self.agenda.schedule(Event::RequesterHears(number), self.random.between(10, 2_000));
         }
-        for effect in some {
-            if let Err(violation) = self.requesters[number as usize].hear(effect, &mut self.messages) {
-                self.checkers.report(violation);
-            }
-        }
+        self.tell_requester(number as usize, some);
     }
 
     /// What has left the broker for requesters is looked at, and goes on its way.
@@ -138,8 +134,13 @@ impl World {
         let requester = &mut self.requesters[at];
         let count = self.random.between(0, requester.inbox.len() as u64) as usize;
         let some: Vec<_> = requester.inbox.drain(..count).collect();
-        for effect in some {
-            if let Err(violation) = requester.hear(effect, &mut self.messages) {
+        self.tell_requester(at, some);
+    }
+
+    fn tell_requester(&mut self, at: usize, effects: Vec<Effect<Envelope>>) {
+        let is_short = self.may_be_short();
+        for effect in effects {
+            if let Err(violation) = self.requesters[at].hear(effect, &mut self.messages, is_short) {
                 self.checkers.report(violation);
             }
         }

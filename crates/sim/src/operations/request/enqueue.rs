@@ -23,6 +23,9 @@ pub fn with_key(asking: &mut Asking<'_>) {
     let fingerprint = fingerprint(&enqueue);
     let key = Some(IdempotencyKey { user: name("guest"), key: name(&key), fingerprint });
     let enqueue = Enqueue { key, ..enqueue };
+    for id in enqueue.tasks.iter().filter_map(|task| number(task.body())) {
+        asking.messages[id].is_keyed = true;
+    }
     remember(&mut asking.requester.keyed, enqueue.clone());
     asking.ask(Standalone::Enqueue(enqueue));
 }

@@ -24,6 +24,7 @@ pub fn with_key(turn: &mut Turn<'_>) {
     properties.headers = Some(headers);
     let publishing = Publishing { properties, ..Publishing::of_tasks_to(queue) };
     let (id, body) = turn.publish(&publishing);
+    turn.messages[id].is_keyed = true;
     let keyed = &mut turn.client.keyed;
     if keyed.len() == KEYED_MAX {
         keyed.remove(0);
