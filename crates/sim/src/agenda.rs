@@ -95,7 +95,7 @@ impl Agenda {
     }
 
     /// The next event; its time becomes the time.
-    pub fn next(&mut self) -> Option<Event> {
+    pub fn take_next(&mut self) -> Option<Event> {
         let ((at, _), event) = self.by_time.pop_first()?;
         self.times.remove(&event);
         self.now = at;

@@ -172,7 +172,7 @@ impl World {
     /// Lets things happen until something is so.
     fn run_until(&mut self, is_so: impl Fn(&Self) -> bool) -> Result<(), Violation> {
         while !is_so(self) {
-            let Some(event) = self.agenda.next() else {
+            let Some(event) = self.agenda.take_next() else {
                 return Err(Violation::new("simulation", "nothing is to happen any more"));
             };
             self.counts.events += 1;

@@ -53,7 +53,9 @@ impl Solo {
     #[must_use]
     pub fn guess(&self) -> QueueModel {
         let mut queue = self.base.first().cloned().unwrap_or_default();
-        self.pending.iter().for_each(|pending| drop(queue.apply(&pending.operation)));
+        for pending in &self.pending {
+            queue.apply(&pending.operation);
+        }
         queue
     }
 

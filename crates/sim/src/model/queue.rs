@@ -242,7 +242,9 @@ mod tests {
     fn a_requeued_message_returns_to_its_place() {
         let mut queue = QueueModel::default();
         queue.apply(&Operation::Declare);
-        (1..=3).for_each(|id| drop(queue.apply(&Operation::Publish(MessageId(id), true))));
+        for id in 1..=3 {
+            queue.apply(&Operation::Publish(MessageId(id), true));
+        }
         let get = Operation::Get { no_ack: false };
         assert_eq!(queue.apply(&get), got(1, 1, false, 2));
         assert_eq!(queue.apply(&get), got(2, 2, false, 1));

@@ -83,7 +83,7 @@ impl ServerEnd {
     /// A connection that was just accepted.
     pub fn new(line: LineId, mut random: crate::random::Random, window_bytes: u64, now: Timestamp) -> Self {
         let settings = Arc::new(amqp::Settings::default());
-        let draw = Box::new(move || random.next());
+        let draw = Box::new(move || random.draw());
         Self {
             line,
             rules: amqp::Connection::new(settings, ConnectionId(line.0), draw, now),

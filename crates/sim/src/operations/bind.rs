@@ -42,7 +42,7 @@ pub fn unbind_exchange(turn: &mut Turn<'_>) {
 
 /// A key that some bindings have.
 pub fn any_key(turn: &mut Turn<'_>) -> &'static str {
-    *turn.random.pick(&["", "a", "a.b", "*.b", "#", "a.#"])
+    turn.random.pick::<&str>(&["", "a", "a.b", "*.b", "#", "a.#"])
 }
 
 /// What a headers exchange goes by; mostly nothing.

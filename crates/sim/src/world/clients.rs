@@ -100,7 +100,7 @@ impl World {
                 let chosen = self.random.weighted(operations.iter().map(|(weight, _)| *weight));
                 let operation = operations[chosen].1;
                 let before = self.clients[at].output.len();
-                self.turn(at, number, |turn| operation(turn));
+                self.turn(at, number, operation);
                 let has_acted = self.clients[at].output.len() > before && !self.is_healed;
                 self.counts.operations += u64::from(has_acted);
             }
@@ -132,7 +132,7 @@ impl World {
         match heard {
             Heard::Answered { channel, request: Request::Open, .. } => {
                 for operation in role.preparation() {
-                    self.turn(at, *channel, |turn| operation(turn));
+                    self.turn(at, *channel, operation);
                 }
             }
             Heard::Got { channel, .. } if role == Role::Mover => {

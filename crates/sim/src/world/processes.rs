@@ -13,7 +13,7 @@ impl World {
             return;
         }
         let now = self.now();
-        let secret = self.random.next();
+        let secret = self.random.draw();
         let booted = Node::boot(&self.plan, &self.disk, self.tap.clone(), secret, now);
         if self.disk.is_off() {
             return self.lose_power("while the process starts");
@@ -75,12 +75,12 @@ impl World {
         if self.disk.is_off() {
             return self.lose_power("while the process ends");
         }
-        match closed {
-            Err(error) if !self.disk_may_fail && !(self.may_be_short() && error.contains("full")) => {
+        if let Err(error) = closed {
+            let has_cause = self.disk_may_fail || self.may_be_short() && error.contains("full");
+            if !has_cause {
                 let what = format!("the process cannot end in peace: {error}");
                 self.checkers.report(Violation::new("no failure without a cause", what));
             }
-            _ => {}
         }
         self.end_process(false);
     }
@@ -104,7 +104,7 @@ impl World {
             self.agenda.cancel(event);
         }
         if power_is_lost {
-            self.disk.crash(self.random.next());
+            self.disk.crash(self.random.draw());
             // It is no less full for that. What was lost was not much.
             if self.agenda.has(Event::CleanUp) {
                 self.disk.set_capacity(self.disk.bytes());

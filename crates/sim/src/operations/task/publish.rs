@@ -51,7 +51,7 @@ fn any(turn: &mut Turn<'_>) -> (&'static str, Properties, Table) {
         _ => None,
     };
     let (properties, headers) = any_options(turn.random, reply_to);
-    let chosen = turn.random.percent(10).then(|| chosen_id(turn.random.next()));
+    let chosen = turn.random.percent(10).then(|| chosen_id(turn.random.draw()));
     let properties = Properties { message_id: chosen, headers: Some(headers.clone()), ..properties };
     (queue, properties, headers)
 }
