@@ -109,14 +109,15 @@ fn tell(seed: u64, limits: &Limits, outcome: &Outcome) {
     for line in &outcome.tail[outcome.tail.len().saturating_sub(25)..] {
         println!("{line:.400}");
     }
-    println!("\nFAILED: seed {seed}: {violation}");
+    let what = violation.to_string();
+    println!("\nFAILED: seed {seed}: {what:.4000}");
     println!("repeat it: cargo xtask sim --seed {seed}{}", option(limits));
     if let Some(small) = shrink::shrink(seed, limits, violation, Duration::from_secs(30)) {
         println!("smaller:   cargo xtask sim --seed {seed}{}", option(&small.limits));
         let small = small.outcome;
-        if let Some(violation) = small.violation {
+        if let Some(what) = small.violation.map(|violation| violation.to_string()) {
             println!(
-                "           {} operations, {} events: {violation}",
+                "           {} operations, {} events: {what:.1000}",
                 small.counts.operations, small.counts.events
             );
         }
@@ -152,8 +153,8 @@ fn hunt_mistakes(name: &str, arguments: &Arguments) -> bool {
         let name = format!("{mistake:?}");
         match hunt.find_mistake() {
             Ok((seed, violation, time)) => {
-                let seconds = time.as_secs_f64();
-                println!("{name:<22} found in {seconds:>5.1} s by seed {seed:<5} {violation:.110}");
+                let (seconds, what) = (time.as_secs_f64(), violation.to_string());
+                println!("{name:<22} found in {seconds:>5.1} s by seed {seed:<5} {what:.110}");
             }
             Err(why) => {
                 println!("{name:<22} NOT FOUND: {why}");

@@ -52,7 +52,7 @@ impl Plan {
             publish_window_bytes: *random.pick(&[16 << 10, 64 << 10, 1 << 20]),
             entry_bytes_target: *random.pick(&[3 << 10, 12 << 10, 64 << 10]),
             reserve_bytes: *random.pick(&[0, 32 << 10, 128 << 10]),
-            segment_bytes: (segment_first, segment_first << random.below(4)),
+            segment_bytes: (segment_first, segment_first << *random.pick(&[0, 0, 1, 3])),
             commit_bytes_max: *random.pick(&[4 << 10, 32 << 10, 1 << 20]),
             body_bytes_max: if large { 20_000 } else { *random.pick(&[60, 300, 2000]) },
             think_time_max: *random.pick(&[300, 2_000, 10_000]),

@@ -240,6 +240,10 @@ impl World {
         let fault = self.fault.take().filter(|_| !self.is_healed);
         match fault {
             None => {}
+            // In the middle of one of the steps that the disk does next, or between any two.
+            Some(Fault::PowerCut) if self.random.percent(60) => {
+                self.disk.cut_power_after(self.random.below(10))
+            }
             Some(Fault::PowerCut) => self.lose_power("at any moment"),
             Some(Fault::Kill) => self.kill("at any moment"),
             Some(Fault::CutLine) => self.cut_some_line(),
