@@ -43,13 +43,15 @@ pub enum Mistake {
     EpochNotChecked,
     /// A checkpoint does not keep idempotency keys (P3).
     KeyLostByCheckpoint,
+    /// A request that repeats an idempotency key is taken as a new one (P3).
+    KeyNotLookedUp,
     /// What a consumer has not settled goes to others when it is cancelled, though its session still holds it (P4).
     CancelGivesBack,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::ConfirmBeforeSync,
         Self::DeliveryBeforeSync,
         Self::RefusalBeforeSync,
@@ -68,6 +70,7 @@ impl Mistake {
         Self::TransactionInHalves,
         Self::EpochNotChecked,
         Self::KeyLostByCheckpoint,
+        Self::KeyNotLookedUp,
         Self::CancelGivesBack,
     ];
 }

@@ -34,19 +34,25 @@ impl Broker {
                 self.replies.remove(&reply.address);
             } else if let Some(consumer) = session.consumers.remove(&tag) {
                 if is_planted(Mistake::CancelGivesBack) {
-                    let mut deliveries = Vec::new();
-                    session.unacked.take_all(&mut deliveries);
-                    session.unacked.put_back(deliveries.iter().copied());
-                    for delivery in deliveries.iter().filter(|delivery| delivery.consumer == Some(consumer)) {
-                        let queue = self.queues.get_mut(&delivery.queue);
-                        queue.into_iter().for_each(|queue| queue.strand.unhold(delivery.sequence));
-                        self.to_dispatch.push_back(delivery.queue);
-                    }
+                    self.give_back_early(request.session, consumer);
                 }
                 self.remove_consumer(request.now, consumer, out);
             }
         }
         Ok(Some(Answer::ConsumerStopped { tag }))
+    }
+
+    /// The mistake of [`Mistake::CancelGivesBack`]: others get what the session still holds.
+    fn give_back_early(&mut self, session: SessionId, consumer: ConsumerId) {
+        let Some(session) = session_mut(&mut self.connections, session) else { return };
+        let mut deliveries = Vec::new();
+        session.unacked.take_all(&mut deliveries);
+        session.unacked.put_back(deliveries.iter().copied());
+        for delivery in deliveries.iter().filter(|delivery| delivery.consumer == Some(consumer)) {
+            let queue = self.queues.get_mut(&delivery.queue);
+            queue.into_iter().for_each(|queue| queue.strand.unhold(delivery.sequence));
+            self.to_dispatch.push_back(delivery.queue);
+        }
     }
 
     /// Takes a consumer away from its queue; the last one takes an auto-delete queue with it.
