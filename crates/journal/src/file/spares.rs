@@ -160,8 +160,9 @@ impl Spares {
                 let pause = if state.is_short { LOOK_EVERY_WHEN_SHORT } else { LOOK_EVERY };
                 let waited = self.changed.wait_timeout(state, pause);
                 let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-                if timeout.timed_out() && !state.is_short {
-                    self.tell(state);
+                drop(state);
+                if timeout.timed_out() {
+                    self.look();
                 }
             }
         }
@@ -207,6 +208,14 @@ impl Spares {
         self.tell(state);
         self.changed.notify_all();
         has_gained
+    }
+
+    /// Looks how much room there is beyond the files that are there: others fill the disk, and clean up.
+    pub(super) fn look(&self) {
+        let state = lock(&self.state);
+        if !state.is_short {
+            self.tell(state);
+        }
     }
 
     /// Whether [`Self::step`] has something to do for sure.

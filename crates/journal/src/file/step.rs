@@ -11,8 +11,8 @@ pub enum Step {
     Write,
     /// Sync what was written, and tell that it is durable.
     Sync,
-    /// Prepare the next segment or a file of the reserve, or free what was trimmed. Where there was no room for that, look
-    /// whether there is now.
+    /// Prepare the next segment or a file of the reserve, or free what was trimmed. Where there is nothing to do, look how
+    /// much room there is: to be done every few seconds.
     Spares,
     /// Answer one of the reads that wait: the nth of them, modulo their number.
     Read(usize),
@@ -48,7 +48,13 @@ impl FileJournal {
         match step {
             Step::Write => lock(&running.committer).write_next(),
             Step::Sync => lock(&running.committer).sync_written(),
-            Step::Spares => running.spares.step(),
+            Step::Spares => {
+                let has_worked = running.spares.step();
+                if !has_worked {
+                    running.spares.look();
+                }
+                has_worked
+            }
             Step::Read(nth) => running.bodies.step(nth),
         }
     }

@@ -102,7 +102,7 @@ impl World {
             (pending.write, Event::JournalWrite, patience + random.between(5, 100)),
             (pending.sync, Event::JournalSync, random.between(20, slow.max(100))),
             (pending.spares, Event::JournalSpares, random.between(50, 5_000)),
-            (pending.is_short && !pending.spares, Event::JournalSpares, 1_000_000),
+            (!pending.spares, Event::JournalSpares, SECOND),
             (pending.reads > 0, Event::JournalRead, random.between(20, 2_000)),
             (
                 node.has_checkpoint_job(),
