@@ -131,16 +131,15 @@ impl Session {
         self.active_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// Notes what there is room for besides, and tells those who wait for room or watch.
-    pub(super) fn set_spare_bytes(&self, spare_bytes: u64, further_bytes: u64) {
+    /// Notes what there is room for besides, and tells the commit thread if it is more. Whether it is news for those who
+    /// watch.
+    pub(super) fn set_spare_bytes(&self, spare_bytes: u64, further_bytes: u64) -> bool {
         let before = self.spare_bytes.swap(spare_bytes, Ordering::Relaxed);
         let further_before = self.further_bytes.swap(further_bytes, Ordering::Relaxed);
         if spare_bytes > before {
             self.try_again();
         }
-        if (before, further_before) != (spare_bytes, further_bytes) {
-            self.wake();
-        }
+        (before, further_before) != (spare_bytes, further_bytes)
     }
 
     /// Has the commit thread try again to write what there was no room for.

@@ -289,21 +289,23 @@ impl Spares {
         }
     }
 
-    /// Tells the session how much room there is.
+    /// Tells the session how much room there is. Under the lock, so that what is told last is what is true last.
     fn tell(&self, state: MutexGuard<'_, SparesState>) {
         let files = state.ready.iter().chain(&state.reserve);
         let spare_bytes = state.taken_bytes + files.map(|spare| spare.bytes - BLOCK_BYTES).sum::<u64>();
-        let (is_short, is_making) = (state.is_short, state.making > 0);
-        // Whoever is told may well take this lock.
-        drop(state);
         let further = match self.folder.available_bytes().unwrap_or(0) {
-            _ if is_short => 0,
+            _ if state.is_short => 0,
             // What a file that is being made has taken already is not lost.
-            available if is_making => available.max(self.session.room().further_bytes),
+            available if state.making > 0 => available.max(self.session.room().further_bytes),
             available if available < self.options.segment_bytes_first => 0,
             available => available,
         };
-        self.session.set_spare_bytes(spare_bytes, further);
+        let is_news = self.session.set_spare_bytes(spare_bytes, further);
+        // Whoever is woken may well take this lock.
+        drop(state);
+        if is_news {
+            self.session.wake();
+        }
     }
 
     fn free(&self, condemned: Vec<Segment>) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use journal::storage::{MemoryStorage, Storage};
-use journal::{Claim, FileJournal, FileOptions, Journal, LostReason, Lsn, State, Step, Writer};
+use journal::{Claim, FileJournal, FileOptions, Journal, LostReason, Lsn, Pending, State, Step, Writer};
 
 use crate::support::*;
 
@@ -19,17 +19,32 @@ fn journal(storage: &MemoryStorage) -> FileJournal {
     FileJournal::new(Arc::new(storage.clone()), with_reserve())
 }
 
+/// Waits until the journal's threads have done all that they can.
+fn quiet(journal: &FileJournal, storage: &MemoryStorage) {
+    wait_until("the spare files", || {
+        let Pending { write, spares, .. } = journal.pending(&log());
+        // What there is no room for stays where it is.
+        !spares && (!write || journal.pending(&log()).is_short)
+    });
+    wait_until_quiet(storage);
+}
+
 /// A log with one entry, all spare files made.
 fn started(storage: &MemoryStorage) -> (FileJournal, Claim) {
     let journal = journal(storage);
     let mut claim = try_claim(&journal, 1, None).unwrap();
     append_durably(&mut *claim.writer, 1, 100);
-    wait_until_quiet(storage);
+    quiet(&journal, storage);
     (journal, claim)
 }
 
 /// Appends entries of 4000 bytes until no more become durable. The last that is durable, and the last.
-fn fill(storage: &MemoryStorage, writer: &mut dyn Writer, mut last: u64) -> (u64, u64) {
+fn fill(
+    journal: &FileJournal,
+    storage: &MemoryStorage,
+    writer: &mut dyn Writer,
+    mut last: u64,
+) -> (u64, u64) {
     loop {
         last += 1;
         assert!(last < 2000, "it never fills");
@@ -38,7 +53,7 @@ fn fill(storage: &MemoryStorage, writer: &mut dyn Writer, mut last: u64) -> (u64
             assert_eq!(settle(writer, last).durable(), Some(Lsn(last)), "what there is room for is written");
             continue;
         }
-        wait_until_quiet(storage);
+        quiet(journal, storage);
         let durable = writer.state().durable().expect("want of room is no loss");
         if durable.0 < last {
             return (durable.0, last);
@@ -51,7 +66,7 @@ fn what_has_no_room_waits_for_it() {
     let storage = MemoryStorage::new();
     let (journal, mut claim) = started(&storage);
     storage.set_capacity(700 << 10);
-    let (durable, last) = fill(&storage, &mut *claim.writer, 1);
+    let (durable, last) = fill(&journal, &storage, &mut *claim.writer, 1);
     assert!(durable > 130, "only {durable} entries of 4 KB found room in 700 KB");
     storage.set_capacity(2 << 20);
     assert_eq!(settle(&*claim.writer, last).durable(), Some(Lsn(last)));
@@ -65,7 +80,7 @@ fn what_has_no_room_waits_for_it() {
 #[test]
 fn room_is_told_before_the_reserve_is_touched() {
     let storage = MemoryStorage::new();
-    let (_journal, mut claim) = started(&storage);
+    let (journal, mut claim) = started(&storage);
     assert!(claim.writer.room().further_bytes > 1 << 40, "nobody knows of a bound");
     let woken = Arc::new(AtomicU64::new(0));
     let counter = woken.clone();
@@ -77,7 +92,7 @@ fn room_is_told_before_the_reserve_is_touched() {
     while claim.writer.room().total_bytes() >= RESERVE_BYTES + 4096 {
         last += 1;
         append_durably(&mut *claim.writer, last, 4000);
-        wait_until_quiet(&storage);
+        quiet(&journal, &storage);
     }
     let room = claim.writer.room();
     assert_eq!(room.further_bytes, 0);
@@ -94,9 +109,9 @@ fn room_is_told_before_the_reserve_is_touched() {
 #[test]
 fn what_is_trimmed_is_room_at_once_and_the_reserve_comes_back() {
     let storage = MemoryStorage::new();
-    let (_journal, mut claim) = started(&storage);
+    let (journal, mut claim) = started(&storage);
     storage.set_capacity(700 << 10);
-    let (durable, last) = fill(&storage, &mut *claim.writer, 1);
+    let (durable, last) = fill(&journal, &storage, &mut *claim.writer, 1);
     assert!(files(&storage, ".reserve").is_empty(), "all of it is used up");
     claim.writer.trim(Lsn(durable), &[]);
     assert_eq!(settle(&*claim.writer, last).durable(), Some(Lsn(last)));
@@ -108,8 +123,8 @@ fn what_is_trimmed_is_room_at_once_and_the_reserve_comes_back() {
 fn what_could_not_be_made_whole_takes_no_room() {
     let storage = MemoryStorage::new();
     storage.set_capacity(500 << 10);
-    let (_journal, mut claim) = started(&storage);
-    fill(&storage, &mut *claim.writer, 1);
+    let (journal, mut claim) = started(&storage);
+    fill(&journal, &storage, &mut *claim.writer, 1);
     let free = storage.available_bytes().unwrap();
     assert!(free < 32 << 10, "{free} bytes are left, where a segment of 32 KB would do");
     let spares = files(&storage, ".spare");
@@ -125,12 +140,12 @@ fn a_full_disk_can_be_started_on() {
         storage.set_capacity(700 << 10);
         let mut last = 1;
         if is_used_up {
-            last = fill(&storage, &mut *claim.writer, last).0;
+            last = fill(&journal, &storage, &mut *claim.writer, last).0;
         } else {
             while claim.writer.room().total_bytes() >= RESERVE_BYTES + 8192 {
                 last += 1;
                 append_durably(&mut *claim.writer, last, 4000);
-                wait_until_quiet(&storage);
+                quiet(&journal, &storage);
             }
         }
         drop((claim, journal));
@@ -158,9 +173,9 @@ fn used_bytes(storage: &MemoryStorage) -> u64 {
 #[test]
 fn closing_on_a_full_disk_ends() {
     let storage = MemoryStorage::new();
-    let (_journal, mut claim) = started(&storage);
+    let (journal, mut claim) = started(&storage);
     storage.set_capacity(500 << 10);
-    let (durable, last) = fill(&storage, &mut *claim.writer, 1);
+    let (durable, last) = fill(&journal, &storage, &mut *claim.writer, 1);
     let State::Lost { durable: told, submitted, reason } = claim.writer.close() else {
         panic!("what was submitted is not durable, and never will be")
     };
@@ -173,11 +188,11 @@ fn closing_on_a_full_disk_ends() {
 #[test]
 fn an_entry_too_large_for_the_disk_waits_and_harms_nobody_before_it() {
     let storage = MemoryStorage::new();
-    let (_journal, mut claim) = started(&storage);
+    let (journal, mut claim) = started(&storage);
     storage.set_capacity(700 << 10);
     claim.writer.append(Lsn(2), payload(2, 1 << 20));
     claim.writer.append(Lsn(3), payload(3, 10));
-    wait_until_quiet(&storage);
+    quiet(&journal, &storage);
     assert_eq!(claim.writer.state().durable(), Some(Lsn(1)));
     storage.set_capacity(4 << 20);
     assert_eq!(settle(&*claim.writer, 3).durable(), Some(Lsn(3)));
