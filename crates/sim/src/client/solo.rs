@@ -12,9 +12,19 @@ use crate::violation::Violation;
 /// What it knows.
 #[derive(Debug, Default)]
 pub struct Solo {
-    /// What the queue may be like, as of the last thing that is known to be durable.
+    /// What the queue may be like, as of the last thing that is known to be durable, or of the connection's beginning.
     base: BTreeSet<QueueModel>,
     /// What was asked for since.
+    pending: VecDeque<Pending>,
+    /// Connections that have ended since the last thing that is known to be durable: what the broker did then is done, and a
+    /// crash may still undo it.
+    past: Vec<Past>,
+}
+
+/// What was asked for on a connection that has ended, and what the queue may have been like before.
+#[derive(Debug)]
+struct Past {
+    base: BTreeSet<QueueModel>,
     pending: VecDeque<Pending>,
 }
 
@@ -86,55 +96,67 @@ impl Solo {
     /// The connection is gone: the broker came as far as it was heard, or further.
     pub fn cut(&mut self) {
         let heard = self.pending.iter().rposition(|pending| pending.heard.is_some());
-        self.base = self.prefixes(heard.map_or(0, |at| at + 1), |queue| queue.close());
-        self.pending.clear();
+        let least = heard.map_or(0, |at| at + 1);
+        let now = prefixes(&self.base, &self.pending, least, |queue| queue.close());
+        let base = std::mem::replace(&mut self.base, now);
+        self.past.push(Past { base, pending: std::mem::take(&mut self.pending) });
     }
 
     /// The process of the broker is gone: what was durable is there, and perhaps more.
     pub fn crash(&mut self, clean: bool) {
-        self.base = self.prefixes(0, |queue| queue.restart(clean));
-        self.pending.clear();
-    }
-
-    /// All states after at least so many of the pending operations.
-    fn prefixes(&self, least: usize, mut end: impl FnMut(&mut QueueModel)) -> BTreeSet<QueueModel> {
-        let mut found = BTreeSet::new();
-        for count in least..=self.pending.len() {
-            found.extend(self.states(count).into_iter().map(|mut queue| {
-                end(&mut queue);
-                queue
-            }));
+        let mut found = prefixes(&self.base, &self.pending, 0, |queue| queue.restart(clean));
+        for past in self.past.drain(..) {
+            found.extend(prefixes(&past.base, &past.pending, 0, |queue| queue.restart(clean)));
         }
-        found
-    }
-
-    /// The states after so many of the pending operations that agree with what was heard of them.
-    fn states(&self, count: usize) -> BTreeSet<QueueModel> {
-        let after = |mut queue: QueueModel| {
-            let agrees = self.pending.iter().take(count).all(|pending| {
-                let answer = queue.apply(&pending.operation);
-                pending.heard.as_ref().is_none_or(|heard| *heard == answer || !counts(&pending.operation))
-            });
-            agrees.then_some(queue)
-        };
-        self.base.iter().cloned().filter_map(after).collect()
+        self.base = found;
+        self.pending.clear();
     }
 
     fn heard(&mut self, at: usize, answer: Answer, proof: Proof) -> Result<(), Violation> {
         let text = format!("{:?} was answered {answer:?}", self.pending[at].operation);
         self.pending[at].heard = Some(answer);
-        let states = self.states(at + 1);
+        let states = states(&self.base, &self.pending, at + 1);
         if states.is_empty() {
-            let before = self.states(at);
+            let before = self::states(&self.base, &self.pending, at);
             let what = format!("{text}, but the queue can only be one of {before:?}");
             return Err(Violation::new("the model of a queue", what));
         }
         if proof == Proof::Durable {
             self.base = states;
             self.pending.drain(..=at);
+            self.past.clear();
         }
         Ok(())
     }
+}
+
+/// All states after at least so many of the pending operations.
+fn prefixes(
+    base: &BTreeSet<QueueModel>,
+    pending: &VecDeque<Pending>,
+    least: usize,
+    mut end: impl FnMut(&mut QueueModel),
+) -> BTreeSet<QueueModel> {
+    let mut found = BTreeSet::new();
+    for count in least..=pending.len() {
+        found.extend(states(base, pending, count).into_iter().map(|mut queue| {
+            end(&mut queue);
+            queue
+        }));
+    }
+    found
+}
+
+/// The states after so many of the pending operations that agree with what was heard of them.
+fn states(base: &BTreeSet<QueueModel>, pending: &VecDeque<Pending>, count: usize) -> BTreeSet<QueueModel> {
+    let after = |mut queue: QueueModel| {
+        let agrees = pending.iter().take(count).all(|pending| {
+            let answer = queue.apply(&pending.operation);
+            pending.heard.as_ref().is_none_or(|heard| *heard == answer || !counts(&pending.operation))
+        });
+        agrees.then_some(queue)
+    };
+    base.iter().cloned().filter_map(after).collect()
 }
 
 /// What a settlement comes to is told by nothing.
@@ -145,4 +167,31 @@ fn needs_answer(operation: &Operation) -> bool {
 /// Whether the answer tells of the queue.
 fn counts(operation: &Operation) -> bool {
     matches!(operation, Operation::Declare | Operation::Delete | Operation::Purge | Operation::Get { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a settlement without an answer has done may be undone by a crash, also when its connection was cut before.
+    #[test]
+    fn a_crash_behind_a_cut_may_undo_what_was_heard() {
+        let id = MessageId(1);
+        let mut solo = Solo::default();
+        for operation in [Operation::Open { transactional: false }, Operation::Declare] {
+            solo.ask(operation);
+        }
+        solo.answered(Answer::Done, Proof::Durable).unwrap();
+        solo.answered(Answer::Count(0), Proof::Durable).unwrap();
+        solo.ask(Operation::Publish(id, true));
+        solo.ask(Operation::Declare);
+        solo.answered(Answer::Count(1), Proof::Durable).unwrap();
+        solo.ask(Operation::Get { no_ack: true });
+        let got = Answer::Got { id, tag: 1, redelivered: false, remaining: 0 };
+        solo.answered(got, Proof::Nothing).unwrap();
+        solo.cut();
+        assert_eq!(solo.base.len(), 1, "it is gone");
+        solo.crash(false);
+        assert_eq!(solo.base.len(), 2, "or it is back");
+    }
 }
