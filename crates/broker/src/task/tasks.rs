@@ -95,8 +95,8 @@ impl Tasks {
         now: Timestamp,
     ) -> Option<&Task> {
         let task = self.get(*self.by_key.get(&(queue, user.clone(), key.clone()))?)?;
-        let is_known = |key: &&Box<TaskKey>| key.until > now && !is_planted(Mistake::KeyNotLookedUp);
-        task.accepted.key.as_ref().filter(is_known).map(|_| task)
+        let is_known = |key: &TaskKey| key.until > now && !is_planted(Mistake::KeyNotLookedUp);
+        task.accepted.key.as_deref().filter(|key| is_known(key)).map(|_| task)
     }
 
     pub(crate) fn insert(&mut self, task: Task) {
