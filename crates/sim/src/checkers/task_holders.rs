@@ -140,6 +140,12 @@ impl TaskHolders {
 
     /// What is written down ends holds, too.
     pub(super) fn written(&mut self, record: &Record, clock: Timestamp) -> Result<(), Violation> {
+        if let Record::TasksForgotten { tasks } = record {
+            // A producer that chose the id and publishes it again gets a new task.
+            self.told.retain(|(_, task), _| !tasks.contains(task));
+            self.highest.retain(|task, _| !tasks.contains(task));
+            return Ok(());
+        }
         let (task, is_given_up) = match record {
             Record::TaskReturned(returned) => (returned.task, returned.settled.is_none()),
             Record::TaskEnded(ended) => (ended.task, false),
