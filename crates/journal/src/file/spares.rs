@@ -337,7 +337,10 @@ impl Spares {
     fn place_for(&self, bytes: u64, retired: &[Spare]) -> Option<Spare> {
         let mut state = lock(&self.state);
         let of_reserve = retired.iter().filter(|spare| spare.is_reserve).count();
-        let ready = state.ready.len() + retired.len() - of_reserve;
+        // Smaller files than are wanted are left over from a log that grows: they stay for a time of need, but must not take the
+        // place of those that are written again and again.
+        let ready = state.ready.iter().filter(|spare| spare.bytes >= state.wanted_bytes).count();
+        let ready = ready + retired.len() - of_reserve;
         let is_fit = (state.wanted_bytes..=self.options.segment_bytes_max).contains(&bytes);
         let is_reserve = !(is_fit && ready < self.options.spare_segments_max);
         let reserve_file_bytes = self.options.reserve_file_bytes();
