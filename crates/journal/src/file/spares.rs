@@ -329,6 +329,10 @@ impl Spares {
                 let files = if spare.is_reserve { &mut state.reserve } else { &mut state.ready };
                 files.push(spare);
             }
+            while state.ready.len() > self.options.spare_segments_max {
+                let Some(smallest) = take_smallest(&mut state.ready, 0) else { break };
+                warn_of(self.folder.remove_spare(smallest));
+            }
         }
         warn_of(outcome);
     }
@@ -337,8 +341,8 @@ impl Spares {
     fn place_for(&self, bytes: u64, retired: &[Spare]) -> Option<Spare> {
         let mut state = lock(&self.state);
         let of_reserve = retired.iter().filter(|spare| spare.is_reserve).count();
-        // Smaller files than are wanted are left over from a log that grows: they stay for a time of need, but must not take the
-        // place of those that are written again and again.
+        // Smaller files than are wanted are left over from a log that grows: they make way for those that are written again
+        // and again.
         let ready = state.ready.iter().filter(|spare| spare.bytes >= state.wanted_bytes).count();
         let ready = ready + retired.len() - of_reserve;
         let is_fit = (state.wanted_bytes..=self.options.segment_bytes_max).contains(&bytes);
