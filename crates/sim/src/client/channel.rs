@@ -178,3 +178,9 @@ impl Request {
         }
     }
 }
+
+/// The tags that a settlement or a confirm means: one, or all up to it.
+pub(super) fn tags_meant<T>(waiting: &BTreeMap<u64, T>, tag: u64, multiple: bool) -> Vec<u64> {
+    let first = if multiple { 0 } else { tag };
+    waiting.range(first..=tag).map(|(tag, _)| *tag).collect()
+}

@@ -2,7 +2,7 @@
 
 use amqp_wire::{Method, basic, channel, connection, queue};
 
-use super::channel::{Asked, Channel, Collected, Held, Request};
+use super::channel::{Asked, Channel, Collected, Held, Request, tags_meant};
 use super::{Client, Content, Incoming, Mode, Phase};
 use crate::messages::{MessageId, Messages, Settled};
 use crate::violation::Violation;
@@ -161,8 +161,7 @@ impl Client {
         hearing: &mut Hearing<'_>,
     ) -> Result<(), Violation> {
         let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
-        let is_meant = |other: &u64| if multiple { *other <= tag } else { *other == tag };
-        let tags: Vec<u64> = channel.unconfirmed.keys().copied().filter(is_meant).collect();
+        let tags = tags_meant(&channel.unconfirmed, tag, multiple);
         if tags.is_empty() {
             return Err(Violation::new(
                 "P10",
@@ -191,8 +190,7 @@ impl Client {
         hearing: &mut Hearing<'_>,
     ) -> Result<(), Violation> {
         let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
-        let is_meant = |other: &u64| if multiple { *other <= tag } else { *other == tag };
-        let tags: Vec<u64> = channel.unconfirmed.keys().copied().filter(is_meant).collect();
+        let tags = tags_meant(&channel.unconfirmed, tag, multiple);
         for tag in tags {
             let Some(publish) = channel.unconfirmed.remove(&tag) else { continue };
             // The same task may be on its way once more, under its key.

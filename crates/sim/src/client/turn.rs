@@ -3,7 +3,7 @@
 use amqp_wire::hot::{self, Publication};
 use amqp_wire::{Method, Properties, ShortString};
 
-use super::channel::{Asked, Collected, Request, Unconfirmed};
+use super::channel::{Asked, Collected, Request, Unconfirmed, tags_meant};
 use super::{Channel, Client, Mode};
 use crate::messages::{Message, MessageId, Messages, Settled};
 use crate::model::Ending;
@@ -139,8 +139,7 @@ impl Turn<'_> {
     /// Settles a delivery, or all up to it.
     pub fn settle(&mut self, tag: u64, multiple: bool, ending: Ending) {
         let channel = self.channel();
-        let is_meant = |other: &u64| if multiple { *other <= tag } else { *other == tag };
-        let tags: Vec<u64> = channel.held.keys().copied().filter(is_meant).collect();
+        let tags = tags_meant(&channel.held, tag, multiple);
         let mut removed = Vec::new();
         for tag in tags {
             let Some(held) = channel.held.remove(&tag) else { continue };

@@ -83,8 +83,12 @@ impl MemoryStorage {
 
     /// How many bytes all files have together.
     pub fn bytes(&self) -> u64 {
-        let disk = self.lock();
-        disk.names.files().map(|inode| disk.inodes[inode].len()).sum()
+        self.lock().used_bytes()
+    }
+
+    /// How many files were ever made.
+    pub fn files_made(&self) -> usize {
+        self.lock().inodes.len()
     }
 
     /// Whether the power is off: it was cut, and [`crash`](Self::crash) has not restored it yet.
