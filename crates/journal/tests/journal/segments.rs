@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use journal::storage::{DirectoryStorage, MemoryStorage};
-use journal::{FileJournal, FileOptions, Journal, Lsn};
+use journal::{FileJournal, FileOptions, Journal, Lsn, Step};
 
 use crate::support::*;
 
@@ -90,6 +90,30 @@ fn spare_files_are_bounded() {
     let kept = claim.writer.segments().len();
     wait_until("the trim", || segments(&storage).len() == kept);
     assert!((1..=5).contains(&files(&storage, ".spare").len()));
+}
+
+/// A file that was made for a small segment was left over by an entry that does not fit into one. It counted as a spare, so no
+/// trimmed segment was kept, and every new one had to be made.
+#[test]
+fn a_small_file_left_over_does_not_keep_segments_from_being_written_again() {
+    let storage = MemoryStorage::new();
+    let options = FileOptions { spare_segments_max: 1, ..small_segments() };
+    let journal = FileJournal::stepped(Arc::new(storage.clone()), options);
+    let mut writer = try_claim(&journal, 1, None).unwrap().writer;
+    let spares = || while journal.step(&log(), Step::Spares) {};
+    spares();
+    let mut made = 0;
+    for lsn in 1..=1000 {
+        writer.append(Lsn(lsn), payload(lsn, if lsn == 1 { 60_000 } else { 4000 }));
+        assert!(journal.step(&log(), Step::Write) && journal.step(&log(), Step::Sync));
+        writer.trim(Lsn(lsn), &[]);
+        spares();
+        if lsn == 200 {
+            made = storage.files_made();
+        }
+    }
+    assert!(writer.sealed_count() > 20);
+    assert_eq!(storage.files_made(), made, "the log needs no new files any more");
 }
 
 #[test]
