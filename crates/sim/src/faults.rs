@@ -33,6 +33,9 @@ pub struct Faults {
     pub power_cut_percent: u64,
     /// Of a hundred boots, so many meet a power cut in the middle of a step of the disk.
     pub torn_step_percent: u64,
+    /// Of a hundred boots, so many meet one while a file has a new name, and its old one may come back. It happens in few
+    /// steps, and is easily got wrong.
+    pub torn_rename_percent: u64,
     /// Of a hundred boots, so many meet a write that fails.
     pub failing_write_percent: u64,
     /// Of a hundred boots, so many meet a sync that fails.
@@ -81,6 +84,7 @@ impl Faults {
             crash_every: some(85, SECOND / 100, SECOND / 2),
             power_cut_percent: some(80, 30, 100),
             torn_step_percent: some(50, 10, 60),
+            torn_rename_percent: some(50, 10, 80),
             failing_write_percent: some(15, 5, 30),
             failing_sync_percent: some(25, 5, 40),
             orderly_stop_percent: some(30, 5, 30),

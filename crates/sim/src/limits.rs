@@ -18,11 +18,12 @@ pub struct Limits {
 /// A fault by its name, and how it is left out.
 type Fault = (&'static str, fn(&mut Plan));
 
-const FAULTS: [Fault; 13] = [
+const FAULTS: [Fault; 14] = [
     ("requesters", |plan| plan.requesters = 0),
     ("crashes", |plan| plan.faults.crash_every = 0),
     ("power-cuts", |plan| plan.faults.power_cut_percent = 0),
     ("torn-steps", |plan| plan.faults.torn_step_percent = 0),
+    ("torn-renames", |plan| plan.faults.torn_rename_percent = 0),
     ("failing-writes", |plan| plan.faults.failing_write_percent = 0),
     ("failing-syncs", |plan| plan.faults.failing_sync_percent = 0),
     ("full-disks", |plan| plan.faults.fill_disk_every = 0),

@@ -25,6 +25,8 @@ pub struct Plan {
     pub reserve_bytes: u64,
     /// Sizes of segments in bytes: the first and the last.
     pub segment_bytes: (u64, u64),
+    /// Trimmed segments that are kept to be written again.
+    pub spare_segments_max: usize,
     /// Bytes of one write of the journal.
     pub commit_bytes_max: u64,
     /// The largest body, in bytes.
@@ -53,6 +55,7 @@ impl Plan {
             entry_bytes_target: *random.pick(&[3 << 10, 12 << 10, 64 << 10]),
             reserve_bytes: *random.pick(&[0, 32 << 10, 128 << 10]),
             segment_bytes: (segment_first, segment_first << *random.pick(&[0, 0, 1, 3])),
+            spare_segments_max: *random.pick(&[1, 2, 8]),
             commit_bytes_max: *random.pick(&[4 << 10, 32 << 10, 1 << 20]),
             body_bytes_max: if large { 20_000 } else { *random.pick(&[60, 300, 2000]) },
             think_time_max: *random.pick(&[300, 2_000, 10_000]),
@@ -69,7 +72,7 @@ impl Plan {
             segment_bytes_first: self.segment_bytes.0,
             segment_bytes_max: self.segment_bytes.1,
             commit_bytes_max: self.commit_bytes_max,
-            spare_segments_max: 2,
+            spare_segments_max: self.spare_segments_max,
             reserve_bytes: self.reserve_bytes,
             ..FileOptions::new(0x5eed)
         }

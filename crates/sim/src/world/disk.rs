@@ -18,6 +18,9 @@ impl World {
             let most = *random.pick(&[30, 300, 3_000]);
             self.disk.cut_power_after(random.below(most));
         }
+        if random.percent(faults.torn_rename_percent) {
+            self.disk.cut_power_over_renames_after(*random.pick(&[0, 0, 1, 4]));
+        }
         if random.percent(faults.failing_write_percent) {
             self.disk.fail_write_after(random.below(60));
             self.disk_may_fail = true;

@@ -45,6 +45,14 @@ impl MemoryStorage {
         self.lock().faults.power_cut_in = Some(count);
     }
 
+    /// Cuts the power in place of the sync of a folder that would keep a changed name of a file whose old one is durable,
+    /// after `count` more such syncs. From then on everything fails until [`crash`](Self::crash) restores the power.
+    ///
+    /// Such moments are rare among all operations, and what a crash brings back is easily forgotten.
+    pub fn cut_power_over_renames_after(&self, count: u64) {
+        self.lock().faults.power_cut_over_renames_in = Some(count);
+    }
+
     /// How many changing operations there were so far.
     pub fn operations(&self) -> u64 {
         self.lock().faults.operations
@@ -127,6 +135,7 @@ struct Disk {
 #[derive(Default)]
 struct Faults {
     power_cut_in: Option<u64>,
+    power_cut_over_renames_in: Option<u64>,
     write_fails_in: Option<u64>,
     sync_fails_in: Option<u64>,
     is_off: bool,
@@ -252,6 +261,8 @@ impl Storage for MemoryStorage {
 
     fn sync_directory(&self, path: &str) -> io::Result<()> {
         let mut disk = self.lock();
+        let is_risky = disk.names.can_bring_names_back();
+        disk.faults.is_off |= is_risky && is_due(&mut disk.faults.power_cut_over_renames_in);
         disk.faults.change()?;
         disk.faults.sync()?;
         disk.names.sync(path);

@@ -109,6 +109,13 @@ impl Names {
         self.pending.drain(..count).for_each(|change| apply(&mut self.durable, change));
     }
 
+    /// Whether a crash may give a file back a name that it had before.
+    pub(super) fn can_bring_names_back(&self) -> bool {
+        self.pending
+            .iter()
+            .any(|change| matches!(change, Change::Rename(from, _) if self.durable.contains_key(from)))
+    }
+
     pub(super) fn crash(&mut self, random: &mut Random) {
         let kept = random.up_to(self.pending.len());
         self.pending.drain(..kept).for_each(|change| apply(&mut self.durable, change));
