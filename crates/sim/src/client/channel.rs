@@ -142,6 +142,16 @@ pub struct Channel {
     pub addresses: VecDeque<String>,
 }
 
+impl Channel {
+    /// A consumer has stopped. Another of the same tag, which was asked for since, is still to come.
+    pub fn consumer_stopped(&mut self, tag: &str) {
+        let comes_again = |asked: &Asked| matches!(&asked.request, Request::Consume(other) if other == tag);
+        if !self.asked.iter().any(comes_again) {
+            self.consumers.remove(tag);
+        }
+    }
+}
+
 impl Asked {
     /// A request that proves nothing and ends nothing.
     #[must_use]
@@ -183,4 +193,21 @@ impl Request {
 pub(super) fn tags_meant<T>(waiting: &BTreeMap<u64, T>, tag: u64, multiple: bool) -> Vec<u64> {
     let first = if multiple { 0 } else { tag };
     waiting.range(first..=tag).map(|(tag, _)| *tag).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_that_is_used_again_before_its_cancel_is_answered_stays() {
+        let mut channel = Channel::default();
+        channel.consumers.insert("one".into(), Consumer { queue: "queue".into(), no_ack: true });
+        channel.asked.push_back(Asked::alone(Request::Consume("one".into())));
+        channel.consumer_stopped("one");
+        assert!(channel.consumers.contains_key("one"));
+        channel.asked.clear();
+        channel.consumer_stopped("one");
+        assert!(channel.consumers.is_empty());
+    }
 }

@@ -145,7 +145,7 @@ impl Client {
             }
             Method::Basic(basic::Method::Cancel(cancel)) => {
                 if let Some(channel) = self.channels.get_mut(&number) {
-                    channel.consumers.remove(&cancel.consumer_tag.to_string());
+                    channel.consumer_stopped(&cancel.consumer_tag.to_string());
                 }
                 Ok(())
             }
@@ -261,7 +261,7 @@ impl Client {
                 channel.is_open = true;
             }
             Request::Cancel(tag) => {
-                channel.consumers.remove(tag);
+                channel.consumer_stopped(tag);
             }
             _ => {}
         }
