@@ -11,6 +11,9 @@ mod choices;
 #[path = "../../crates/broker/tests/core/model/mod.rs"]
 mod model;
 #[allow(dead_code, reason = "the tests of `broker` use all of it")]
+#[path = "../../crates/broker/tests/core/rows.rs"]
+mod rows;
+#[allow(dead_code, reason = "the tests of `broker` use all of it")]
 #[path = "../../crates/broker/tests/core/world.rs"]
 mod world;
 

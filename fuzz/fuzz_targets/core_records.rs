@@ -10,6 +10,9 @@ mod choices;
 #[path = "../../crates/broker/tests/core/records.rs"]
 mod records;
 #[allow(dead_code, reason = "the tests of `broker` use all of it")]
+#[path = "../../crates/broker/tests/core/rows.rs"]
+mod rows;
+#[allow(dead_code, reason = "the tests of `broker` use all of it")]
 #[path = "../../crates/broker/tests/core/world.rs"]
 mod world;
 

@@ -28,7 +28,7 @@ impl Broker {
                 self.apply_purged(queue, below, &except, &mut |_| ());
             }
             Record::Spilled { .. } => {}
-            Record::TaskAccepted(accepted) => self.apply_task_accepted(accepted),
+            Record::TaskAccepted(accepted) => self.apply_task_accepted(*accepted),
             Record::TaskLeased(leased) => self.apply_task_leased(leased),
             Record::TaskReturned(returned) => self.apply_task_returned(returned),
             Record::TaskEnded(ended) => self.apply_task_ended(*ended),
@@ -58,6 +58,9 @@ impl Broker {
         self.next_queue = self.next_queue.max(number.0 + 1);
         self.queue_names.insert(name, number);
         self.tasks.queues += usize::from(queue.tasks.is_some());
+        if queue.is_durable() {
+            self.queue_ledger.changed(number);
+        }
         self.queues.insert(number, queue);
     }
 
@@ -69,6 +72,10 @@ impl Broker {
         if queue.tasks.is_some() {
             self.tasks.queues -= 1;
             self.forget_tasks_of(number);
+        }
+        if queue.is_durable() {
+            self.queue_ledger.gone(number);
+            self.pages_gone.extend(queue.strand.stored().map(|first| (number, first)));
         }
         queue.strand.slots().for_each(|slot| release_volatile(slot, released));
     }

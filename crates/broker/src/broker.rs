@@ -8,6 +8,7 @@ use crate::command::{Command, Operation};
 use crate::consumer::Consumers;
 use crate::counts::Counters;
 use crate::effect::{Answer, Effect, Recipient};
+use crate::ledger::Ledger;
 use crate::operations::queue::Wording;
 use crate::output::Output;
 use crate::queue::Queues;
@@ -34,6 +35,10 @@ pub struct Broker {
     pub(crate) queues: Queues,
     pub(crate) queue_names: BTreeMap<ShortString, QueueNumber>,
     pub(crate) next_queue: u64,
+    /// Which queues runs know, by number.
+    pub(crate) queue_ledger: Ledger<QueueNumber>,
+    /// Pages of deleted queues that a run still has.
+    pub(crate) pages_gone: Vec<(QueueNumber, u64)>,
     pub(crate) consumers: Consumers,
     pub(crate) next_consumer: u64,
     pub(crate) connections: Connections,
@@ -134,6 +139,8 @@ impl Broker {
             queues: Queues::default(),
             queue_names: BTreeMap::new(),
             next_queue: 1,
+            queue_ledger: Ledger::default(),
+            pages_gone: Vec::new(),
             consumers: Consumers::default(),
             next_consumer: 1,
             connections: Connections::default(),

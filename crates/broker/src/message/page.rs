@@ -21,7 +21,9 @@ pub(crate) struct Page {
     /// Delivered before: as durable as the last seal.
     delivered: Bits,
     /// Changed since the last seal.
-    dirty: bool,
+    is_changed: bool,
+    /// A seal has given it out.
+    is_stored: bool,
 }
 
 /// The durable part of a page at the moment of a seal.
@@ -30,7 +32,6 @@ pub(crate) struct SealedPage {
     pub(crate) slots: Arc<Vec<Slot>>,
     pub(crate) dead: Bits,
     pub(crate) delivered: Bits,
-    pub(crate) dirty: bool,
 }
 
 impl Page {
@@ -40,13 +41,28 @@ impl Page {
             dead: Bits::default(),
             held: Bits::default(),
             delivered: Bits::default(),
-            dirty: true,
+            is_changed: false,
+            is_stored: false,
         }
     }
 
     /// A page as a run keeps it.
     pub(crate) fn restored(slots: Vec<Slot>, dead: Bits, delivered: Bits) -> Self {
-        Self { slots: Arc::new(slots), dead, delivered, dirty: false, ..Self::new() }
+        Self { slots: Arc::new(slots), dead, delivered, is_stored: true, ..Self::new() }
+    }
+
+    pub(crate) fn is_stored(&self) -> bool {
+        self.is_stored
+    }
+
+    /// Notes that the next seal has to give it out. False if that was known.
+    pub(crate) fn touch(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_changed, true)
+    }
+
+    /// No run keeps it any more.
+    pub(crate) fn forget_seals(&mut self) {
+        self.is_stored = false;
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -65,7 +81,6 @@ impl Page {
     pub(crate) fn push(&mut self, slot: Slot) {
         debug_assert!(!self.is_full());
         Arc::make_mut(&mut self.slots).push(slot);
-        self.dirty = true;
     }
 
     pub(crate) fn slot(&self, index: usize) -> &Slot {
@@ -108,7 +123,6 @@ impl Page {
     pub(crate) fn kill(&mut self, index: usize) {
         self.dead.insert(index);
         self.held.remove(index);
-        self.dirty = true;
     }
 
     /// The slots that are not dead, with their indexes.
@@ -116,8 +130,14 @@ impl Page {
         self.slots.iter().enumerate().filter(|(index, _)| !self.dead.contains(*index))
     }
 
+    /// The durable view, for a run.
     pub(crate) fn seal(&mut self) -> SealedPage {
-        let dirty = std::mem::replace(&mut self.dirty, false);
-        SealedPage { slots: Arc::clone(&self.slots), dead: self.dead, delivered: self.delivered, dirty }
+        (self.is_changed, self.is_stored) = (false, true);
+        self.view()
+    }
+
+    /// The durable view as it is now.
+    pub(crate) fn view(&self) -> SealedPage {
+        SealedPage { slots: Arc::clone(&self.slots), dead: self.dead, delivered: self.delivered }
     }
 }

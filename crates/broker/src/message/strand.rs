@@ -22,6 +22,21 @@ pub(crate) struct Strand {
     maybe_delivered_below: u64,
     ready: Volume,
     held: Volume,
+    /// Numbers of the pages that have changed since the last seal; some may be gone.
+    changed: Vec<u64>,
+    /// First sequences of pages that are gone, and that a run still has.
+    gone: Vec<u64>,
+    /// What is not in pages has changed since the last seal.
+    counters_changed: bool,
+}
+
+/// What has changed in a strand since the seal before.
+#[derive(Debug)]
+pub(crate) struct SealedStrand {
+    /// Pages with their first sequences, in order.
+    pub(crate) pages: Vec<(u64, SealedPage)>,
+    /// First sequences of pages that are gone, in no order.
+    pub(crate) gone: Vec<u64>,
 }
 
 /// A count of messages and the bytes of their bodies.
@@ -70,6 +85,9 @@ impl Strand {
         debug_assert!(sequence >= self.next_sequence, "sequences only grow");
         let page = self.tail_page(sequence);
         page.push(slot);
+        if page.touch() {
+            self.changed.push(sequence / MESSAGES_PER_PAGE as u64);
+        }
         self.next_sequence = sequence + 1;
         self.ready.add(&slot);
     }
@@ -81,6 +99,10 @@ impl Strand {
         let (page, index) = self.page_of(sequence)?;
         let slot = *page.slot(index);
         let redelivered = page.hold(index) || maybe_delivered;
+        // That it was delivered is durable once a seal has said so.
+        if page.touch() {
+            self.changed.push(sequence / MESSAGES_PER_PAGE as u64);
+        }
         self.first_ready = sequence + 1;
         self.ready.remove(&slot);
         self.held.add(&slot);
@@ -124,7 +146,10 @@ impl Strand {
         let slot = *page.slot(index);
         let held = page.is_held(index);
         page.kill(index);
-        let spent = page.is_dead_throughout();
+        let (spent, is_news) = (page.is_dead_throughout(), page.touch());
+        if is_news {
+            self.changed.push(sequence / MESSAGES_PER_PAGE as u64);
+        }
         if held {
             self.held.remove(&slot)
         } else {
@@ -178,6 +203,7 @@ impl Strand {
 
     /// After a crash: whatever is here now may have been delivered before.
     pub(crate) fn mark_maybe_delivered(&mut self) {
+        self.counters_changed |= self.maybe_delivered_below != self.next_sequence;
         self.maybe_delivered_below = self.next_sequence;
     }
 
@@ -186,13 +212,48 @@ impl Strand {
         self.maybe_delivered_below
     }
 
-    /// The durable view, page by page: (first sequence, page).
-    pub(crate) fn seal(&mut self) -> Vec<(u64, SealedPage)> {
+    /// Whether a seal would give anything out.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.counters_changed || !self.changed.is_empty() || !self.gone.is_empty()
+    }
+
+    /// What has changed since the last seal. Costs nothing for the rest.
+    pub(crate) fn seal(&mut self) -> SealedStrand {
+        let mut numbers = std::mem::take(&mut self.changed);
+        numbers.sort_unstable();
+        self.counters_changed = false;
+        let mut pages = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            if let Some(page) = self.page_mut(number) {
+                pages.push((first_sequence(number), page.seal()));
+            }
+        }
+        SealedStrand { pages, gone: std::mem::take(&mut self.gone) }
+    }
+
+    /// All pages as they are.
+    pub(crate) fn views(&self) -> impl Iterator<Item = SealedPage> + '_ {
+        self.pages.iter().flatten().map(|page| page.view())
+    }
+
+    /// The first sequences of all pages that a run has.
+    pub(crate) fn stored(&self) -> impl Iterator<Item = u64> + '_ {
         let first = self.first_page;
-        let numbered = self.pages.iter_mut().enumerate();
-        numbered
-            .filter_map(|(at, page)| Some((first_sequence(first + at as u64), page.as_mut()?.seal())))
-            .collect()
+        let pages = self.pages.iter().enumerate();
+        let stored = pages.filter(|(_, page)| page.as_ref().is_some_and(|page| page.is_stored()));
+        stored.map(move |(at, _)| first_sequence(first + at as u64)).chain(self.gone.iter().copied())
+    }
+
+    /// No run has any of it: the next seal gives all of it out.
+    pub(crate) fn forget_seals(&mut self) {
+        (self.counters_changed, self.gone) = (true, Vec::new());
+        for (at, page) in self.pages.iter_mut().enumerate() {
+            let Some(page) = page else { continue };
+            page.forget_seals();
+            if page.touch() {
+                self.changed.push(self.first_page + at as u64);
+            }
+        }
     }
 
     /// Puts back a page that a run kept. Pages come in order.
@@ -201,6 +262,7 @@ impl Strand {
         self.next_sequence = self.next_sequence.max(first_sequence + page.len() as u64);
         // All of it was transient: nothing would ever settle it, so nothing would ever take it away.
         if page.is_full() && page.is_dead_throughout() {
+            self.gone.push(first_sequence);
             return;
         }
         if self.pages.is_empty() {
@@ -238,9 +300,13 @@ impl Strand {
     }
 
     fn page_of(&mut self, sequence: u64) -> Option<(&mut Page, usize)> {
-        let at = (sequence / MESSAGES_PER_PAGE as u64).checked_sub(self.first_page)?;
-        let page = self.pages.get_mut(usize::try_from(at).ok()?)?.as_mut()?;
+        let page = self.page_mut(sequence / MESSAGES_PER_PAGE as u64)?;
         Some((page, (sequence % MESSAGES_PER_PAGE as u64) as usize))
+    }
+
+    fn page_mut(&mut self, number: u64) -> Option<&mut Page> {
+        let at = number.checked_sub(self.first_page)?;
+        self.pages.get_mut(usize::try_from(at).ok()?)?.as_deref_mut()
     }
 
     /// The page that takes `sequence` next, with skipped places in front filled as dead.
@@ -280,6 +346,9 @@ impl Strand {
         let Some(Some(page)) = self.pages.get(at) else { return };
         if !page.is_dead_throughout() || (is_tail && !page.is_full()) {
             return;
+        }
+        if page.is_stored() {
+            self.gone.push(first_sequence(number));
         }
         self.pages[at] = None;
         while let Some(None) = self.pages.front() {
@@ -400,6 +469,35 @@ mod tests {
         strand.settle(1).unwrap();
         strand.unhold(1);
         assert_eq!(strand.ready().messages, 0);
+    }
+
+    #[test]
+    fn a_seal_gives_out_what_has_changed_since_the_one_before() {
+        let sealed = |strand: &mut Strand| {
+            let SealedStrand { pages, gone } = strand.seal();
+            (pages.into_iter().map(|(first, _)| first).collect::<Vec<_>>(), gone)
+        };
+        let mut strand = strand(1300);
+        assert_eq!(sealed(&mut strand), (vec![0, 512, 1024], vec![]));
+        assert!(!strand.is_changed());
+        strand.offer().unwrap();
+        strand.settle(600).unwrap();
+        assert_eq!(sealed(&mut strand), (vec![0, 512], vec![]));
+        strand.requeue(0);
+        assert!(!strand.is_changed(), "who holds a message is not durable");
+        for sequence in (512..1024).filter(|sequence| *sequence != 600) {
+            strand.settle(sequence).unwrap();
+        }
+        strand.push(1300, slot(1300));
+        assert_eq!(sealed(&mut strand), (vec![1024], vec![512]));
+        strand.push(2000, slot(2000));
+        strand.settle(2000).unwrap();
+        strand.push(2048, slot(2048));
+        assert_eq!(
+            sealed(&mut strand),
+            (vec![2048], vec![]),
+            "no run has heard of the page that came and went"
+        );
     }
 
     #[test]

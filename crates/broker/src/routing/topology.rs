@@ -7,7 +7,8 @@ use field_table::{ShortString, Table};
 use super::headers::identity;
 use super::{ExchangeKind, Routed, Router};
 use crate::QueueNumber;
-use crate::record::{BindingDefinition, Destination, ExchangeDefinition};
+use crate::ledger::Ledger;
+use crate::record::{BindingDefinition, Destination, ExchangeDefinition, write_binding};
 
 /// An exchange with its bindings.
 #[derive(Debug)]
@@ -25,6 +26,10 @@ pub(crate) struct Topology {
     /// Every binding, under each of its two ends.
     bindings: BTreeSet<BindingKey>,
     by_destination: BTreeMap<Destination, BTreeSet<BindingKey>>,
+    /// Which exchanges runs know, by name.
+    pub(crate) exchange_ledger: Ledger<ShortString>,
+    /// Which bindings runs know, as records encode them.
+    pub(crate) binding_ledger: Ledger<Vec<u8>>,
 }
 
 /// A binding's identity, ordered by its source. Arguments stand in their canonical encoding.
@@ -48,8 +53,13 @@ pub(crate) const PREDECLARED: [(&str, &str, bool); 6] = [
 
 impl Topology {
     pub(crate) fn new() -> Self {
-        let mut topology =
-            Self { exchanges: BTreeMap::new(), bindings: BTreeSet::new(), by_destination: BTreeMap::new() };
+        let mut topology = Self {
+            exchanges: BTreeMap::new(),
+            bindings: BTreeSet::new(),
+            by_destination: BTreeMap::new(),
+            exchange_ledger: Ledger::default(),
+            binding_ledger: Ledger::default(),
+        };
         for (name, kind, internal) in PREDECLARED {
             topology.declare(ExchangeDefinition {
                 name: ShortString::from_static(name),
@@ -79,6 +89,21 @@ impl Topology {
         self.bindings.contains(&BindingKey::of(binding))
     }
 
+    /// Both ledgers, to be put back when they are sealed.
+    pub(crate) fn take_ledgers(&mut self) -> (Ledger<ShortString>, Ledger<Vec<u8>>) {
+        (std::mem::take(&mut self.exchange_ledger), std::mem::take(&mut self.binding_ledger))
+    }
+
+    pub(crate) fn put_ledgers(&mut self, exchanges: Ledger<ShortString>, bindings: Ledger<Vec<u8>>) {
+        (self.exchange_ledger, self.binding_ledger) = (exchanges, bindings);
+    }
+
+    /// No run knows any of it.
+    pub(crate) fn forget_seals(&mut self) {
+        self.exchange_ledger.forget_seals(self.exchanges.keys().cloned());
+        self.binding_ledger.forget_seals(self.bindings.iter().map(BindingKey::encoded));
+    }
+
     /// Puts an exchange in. Its kind is one that exists: whoever decides has checked.
     pub(crate) fn declare(&mut self, definition: ExchangeDefinition) {
         let Some(kind) = ExchangeKind::named(&definition.kind) else {
@@ -86,6 +111,7 @@ impl Topology {
             return;
         };
         let exchange = Exchange { router: Router::new(kind), outgoing: 0, definition };
+        self.exchange_ledger.changed(exchange.definition.name.clone());
         self.exchanges.insert(exchange.definition.name.clone(), exchange);
     }
 
@@ -97,6 +123,7 @@ impl Topology {
             self.remove_key(&binding);
         }
         self.exchanges.remove(name);
+        self.exchange_ledger.gone(name.clone());
     }
 
     pub(crate) fn bind(&mut self, binding: &BindingDefinition) {
@@ -105,6 +132,7 @@ impl Topology {
         if self.bindings.insert(key.clone()) {
             exchange.outgoing += 1;
             exchange.router.add(&binding.routing_key, &binding.arguments, &binding.destination);
+            self.binding_ledger.changed(key.encoded());
             self.by_destination.entry(binding.destination.clone()).or_default().insert(key);
         }
     }
@@ -173,6 +201,7 @@ impl Topology {
         if !self.bindings.remove(key) {
             return;
         }
+        self.binding_ledger.gone(key.encoded());
         if let Some(same_end) = self.by_destination.get_mut(&key.destination) {
             same_end.remove(key);
             if same_end.is_empty() {
@@ -205,6 +234,12 @@ impl BindingKey {
             routing_key: binding.routing_key.clone(),
             arguments: identity(&binding.arguments),
         }
+    }
+
+    fn encoded(&self) -> Vec<u8> {
+        let mut encoded = Vec::new();
+        write_binding(&self.definition(), &mut encoded);
+        encoded
     }
 
     fn definition(&self) -> BindingDefinition {

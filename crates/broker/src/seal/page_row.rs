@@ -30,8 +30,9 @@ pub(super) fn alive(page: &SealedPage) -> impl Iterator<Item = &Slot> {
     page.slots.iter().enumerate().filter(|(index, _)| !page.dead.contains(*index)).map(|(_, slot)| slot)
 }
 
-/// Writes the part of a page that survives a restart: a transient message of a durable queue does not.
-pub(super) fn write(page: &SealedPage, out: &mut Vec<u8>) {
+/// Writes the part of a page that survives a restart: a transient message of a durable queue does not. The lowest and the
+/// highest entry that it names.
+pub(super) fn write(page: &SealedPage, out: &mut Vec<u8>) -> Option<(Lsn, Lsn)> {
     let mut kept = Bits::default();
     let mut delivered = Bits::default();
     for (index, slot) in page.slots.iter().enumerate() {
@@ -48,10 +49,14 @@ pub(super) fn write(page: &SealedPage, out: &mut Vec<u8>) {
     if delivered.count() > 0 {
         write_bits(&delivered, out);
     }
-    let mut previous = Previous::default();
+    let (mut previous, mut entries) = (Previous::default(), None);
     for (_, slot) in page.slots.iter().enumerate().filter(|(index, _)| kept.contains(*index)) {
         previous = write_slot(slot, previous, out);
+        let lsn = Lsn(previous.lsn);
+        entries =
+            Some(entries.map_or((lsn, lsn), |(first, last): (Lsn, Lsn)| (first.min(lsn), last.max(lsn))));
     }
+    entries
 }
 
 pub(super) fn read(cursor: &mut Cursor) -> Option<Page> {

@@ -9,7 +9,7 @@ use crate::{QueueNumber, Timestamp};
 
 impl Broker {
     /// A message that has just entered a queue is a task.
-    pub(crate) fn apply_task_accepted(&mut self, accepted: Box<TaskAccepted>) {
+    pub(crate) fn apply_task_accepted(&mut self, accepted: TaskAccepted) {
         let Some(queue) = self.queues.get_mut(&accepted.queue) else { return };
         let Some(task_queue) = &mut queue.tasks else { return };
         let task = Task::new(accepted);

@@ -1,17 +1,19 @@
 //! A task, as the core keeps it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use field_table::ShortString;
 
 use super::record::TaskAccepted;
 use super::{LeaseId, Settlement, TaskState, TaskView};
 use crate::effect::ReplyHead;
-use crate::{RequestTag, SessionId, StoredMessage, Timestamp};
+use crate::{Lsn, RequestTag, SessionId, StoredMessage, Timestamp};
 
 /// A task: what was accepted, which never changes, and what has become of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Task {
-    pub(crate) accepted: Box<TaskAccepted>,
+    pub(crate) accepted: Arc<TaskAccepted>,
     pub(crate) phase: Phase,
     /// Not before, as it was last recorded. That the time has come is not recorded: time itself says so.
     pub(crate) due_at: Option<Timestamp>,
@@ -30,10 +32,14 @@ pub(crate) struct Task {
     pub(crate) watchers: Vec<Watcher>,
     /// When it wants attention, as the index of alarms has it.
     pub(crate) alarm: Option<Timestamp>,
+    /// Changed since the last seal.
+    pub(crate) is_changed: bool,
+    /// A run has it.
+    pub(crate) is_stored: bool,
 }
 
 /// Where a task stands.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Phase {
     /// It waits for a worker if it is due, else for the time first.
     Waiting { is_due: bool },
@@ -44,7 +50,7 @@ pub(crate) enum Phase {
 }
 
 /// One worker's hold on a task.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Run {
     pub(crate) lease: LeaseId,
     pub(crate) holder: Holder,
@@ -64,7 +70,7 @@ pub(crate) enum Holder {
 }
 
 /// How a task ended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct End {
     pub(crate) state: TaskState,
     pub(crate) at: Timestamp,
@@ -105,10 +111,10 @@ pub(crate) struct Watcher {
 }
 
 impl Task {
-    pub(crate) fn new(accepted: Box<TaskAccepted>) -> Self {
+    pub(crate) fn new(accepted: TaskAccepted) -> Self {
         let (phase, due_at) = (Phase::Waiting { is_due: accepted.due_at.is_none() }, accepted.due_at);
         Self {
-            accepted,
+            accepted: Arc::new(accepted),
             phase,
             due_at,
             lost: None,
@@ -122,6 +128,8 @@ impl Task {
             reattached: None,
             watchers: Vec::new(),
             alarm: None,
+            is_changed: false,
+            is_stored: false,
         }
     }
 
@@ -132,6 +140,11 @@ impl Task {
             Phase::Running(_) => TaskState::Running,
             Phase::Ended(end) => end.state,
         }
+    }
+
+    /// The entry that holds its result.
+    pub(crate) fn result_entry(&self) -> Option<Lsn> {
+        self.end()?.result.map(|result| result.place.durable_at())
     }
 
     /// The hold that is in force.

@@ -11,9 +11,9 @@ use super::life::{Holder, LastSettlement, Phase, Task};
 use super::record::{SettledBy, TaskAccepted, TaskEnded, TaskLeased, TaskReturned};
 use mistakes::{Mistake, is_planted};
 
+use crate::Timestamp;
 use crate::broker::Broker;
 use crate::varint::{self, Cursor};
-use crate::{Lsn, Timestamp};
 
 const WAITING: u8 = 0;
 const LEASED: u8 = 1;
@@ -26,8 +26,6 @@ pub(crate) struct SealedTask {
     pub(crate) id: TaskId,
     /// The encoded row.
     pub(crate) row: Vec<u8>,
-    /// The entry that holds its result.
-    pub(crate) result: Option<Lsn>,
 }
 
 impl SealedTask {
@@ -64,8 +62,7 @@ impl SealedTask {
                 ended(task).iter().for_each(|ended| ended.write_row(&mut row));
             }
         }
-        let result = task.end().and_then(|end| end.result).map(|result| result.place.durable_at());
-        Self { id: task.accepted.id, row, result }
+        Self { id: task.accepted.id, row }
     }
 }
 
@@ -75,7 +72,7 @@ impl Broker {
         let mut accepted = TaskAccepted::read(cursor)?;
         accepted.key.take_if(|_| is_planted(Mistake::KeyLostByCheckpoint));
         let id = accepted.id;
-        self.apply_task_accepted(Box::new(accepted));
+        self.apply_task_accepted(accepted);
         self.apply_task_returned(TaskReturned::read(cursor)?);
         let mut phase = cursor.u8()?;
         if phase == DUE_SINCE {
@@ -92,6 +89,7 @@ impl Broker {
             ENDED => self.apply_task_ended(TaskEnded::read_row(cursor)?),
             _ => return None,
         }
+        self.tasks.restored(id);
         Some(())
     }
 }

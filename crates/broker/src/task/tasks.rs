@@ -1,6 +1,7 @@
 //! The tasks of a vhost, and the ways to find one.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use field_table::ShortString;
@@ -10,12 +11,13 @@ use super::life::{Phase, Task};
 use super::random::RandomStream;
 use super::{LeaseId, TaskId, TaskKey};
 use crate::effect::ReplyHead;
-use crate::{QueueNumber, Timestamp};
+use crate::{Lsn, QueueNumber, Timestamp};
 
 /// All tasks that are unfinished or whose results are kept.
 #[derive(Debug)]
 pub(crate) struct Tasks {
-    by_id: BTreeMap<TaskId, Task>,
+    /// Shared with seals that are being written down; the first change after one copies.
+    by_id: BTreeMap<TaskId, Arc<Task>>,
     /// Those whose message is still in its queue.
     by_message: BTreeMap<(QueueNumber, u64), TaskId>,
     /// By the leases that their holders may still name.
@@ -24,6 +26,12 @@ pub(crate) struct Tasks {
     by_key: BTreeMap<(QueueNumber, ShortString, ShortString), TaskId>,
     /// When each wants attention.
     alarms: BTreeSet<(Timestamp, TaskId)>,
+    /// The entries that hold results, with how many of them.
+    results: BTreeMap<Lsn, u32>,
+    /// Those that have changed since the last seal; some may be gone.
+    changed: Vec<TaskId>,
+    /// Those that are gone, and that a run still has.
+    gone: Vec<TaskId>,
     /// Task queues: where there is none, publishes need not look for them.
     pub(crate) queues: usize,
     pub(crate) random: RandomStream,
@@ -48,6 +56,9 @@ impl Tasks {
             by_lease: BTreeMap::new(),
             by_key: BTreeMap::new(),
             alarms: BTreeSet::new(),
+            results: BTreeMap::new(),
+            changed: Vec::new(),
+            gone: Vec::new(),
             queues: 0,
             random,
             to_relay: VecDeque::new(),
@@ -55,16 +66,16 @@ impl Tasks {
     }
 
     pub(crate) fn get(&self, id: TaskId) -> Option<&Task> {
-        self.by_id.get(&id)
+        self.by_id.get(&id).map(|task| &**task)
     }
 
     /// For changes that move the task nowhere: see [`crate::Broker::change_task`] for the others.
     pub(crate) fn get_mut(&mut self, id: TaskId) -> Option<&mut Task> {
-        self.by_id.get_mut(&id)
+        self.by_id.get_mut(&id).map(Arc::make_mut)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Task> {
-        self.by_id.values()
+        self.by_id.values().map(|task| &**task)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -99,8 +110,11 @@ impl Tasks {
         task.accepted.key.as_deref().filter(|key| is_known(key)).map(|_| task)
     }
 
-    pub(crate) fn insert(&mut self, task: Task) {
-        let (id, accepted) = (task.accepted.id, &task.accepted);
+    pub(crate) fn insert(&mut self, mut task: Task) {
+        task.is_changed = true;
+        self.changed.push(task.accepted.id);
+        let accepted = Arc::clone(&task.accepted);
+        let id = accepted.id;
         self.by_message.insert((accepted.queue, accepted.sequence), id);
         if let Some(key) = &accepted.key {
             let first = self.by_key.entry((accepted.queue, key.user.clone(), key.key.clone())).or_insert(id);
@@ -110,13 +124,15 @@ impl Tasks {
                 *first = id;
             }
         }
-        self.by_id.insert(id, task);
+        self.by_id.insert(id, Arc::new(task));
         self.rearm(id);
     }
 
     /// Takes a task out of every index.
-    pub(crate) fn remove(&mut self, id: TaskId) -> Option<Task> {
+    pub(crate) fn remove(&mut self, id: TaskId) -> Option<Arc<Task>> {
         let task = self.by_id.remove(&id)?;
+        self.gone.extend(task.is_stored.then_some(id));
+        self.count_result(task.result_entry(), None);
         let accepted = &task.accepted;
         self.by_message.remove(&(accepted.queue, accepted.sequence));
         leases(&task).for_each(|lease| {
@@ -137,9 +153,14 @@ impl Tasks {
 
     /// Changes a task and keeps the indexes right.
     pub(crate) fn change(&mut self, id: TaskId, change: impl FnOnce(&mut Task)) {
-        let Some(task) = self.by_id.get_mut(&id) else { return };
+        let Some(task) = self.by_id.get_mut(&id).map(Arc::make_mut) else { return };
         let before: Vec<LeaseId> = leases(task).collect();
+        let result_before = task.result_entry();
         change(task);
+        let result = task.result_entry();
+        if !std::mem::replace(&mut task.is_changed, true) {
+            self.changed.push(id);
+        }
         for lease in before {
             self.by_lease.remove(&lease);
         }
@@ -150,7 +171,64 @@ impl Tasks {
         if message_is_gone {
             self.by_message.remove(&(task.accepted.queue, task.accepted.sequence));
         }
+        self.count_result(result_before, result);
         self.rearm(id);
+    }
+
+    /// What has changed since the last seal: each with its task, or with none if it is gone. In the order of their ids.
+    pub(crate) fn seal(&mut self) -> Vec<(TaskId, Option<Arc<Task>>)> {
+        let mut sealed = Vec::with_capacity(self.changed.len() + self.gone.len());
+        for id in std::mem::take(&mut self.changed) {
+            // An id may have come back meanwhile, or be twice in the list: the flag knows.
+            if let Some(task) = self.by_id.get_mut(&id).filter(|task| task.is_changed) {
+                let changed = Arc::make_mut(task);
+                (changed.is_changed, changed.is_stored) = (false, true);
+                sealed.push((id, Some(Arc::clone(task))));
+            }
+        }
+        let is_gone = |id: &TaskId| !self.by_id.contains_key(id);
+        sealed.extend(std::mem::take(&mut self.gone).into_iter().filter(is_gone).map(|id| (id, None)));
+        sealed.sort_unstable_by_key(|(id, _)| *id);
+        sealed.dedup_by_key(|(id, _)| *id);
+        sealed
+    }
+
+    /// A run has the task as it is.
+    pub(crate) fn restored(&mut self, id: TaskId) {
+        if let Some(task) = self.get_mut(id) {
+            (task.is_changed, task.is_stored) = (false, true);
+        }
+    }
+
+    /// No run has any of them.
+    pub(crate) fn forget_seals(&mut self) {
+        self.gone.clear();
+        self.changed = self.by_id.keys().copied().collect();
+        for task in self.by_id.values_mut().map(Arc::make_mut) {
+            (task.is_changed, task.is_stored) = (true, false);
+        }
+    }
+
+    /// The entries that hold results, ascending.
+    pub(crate) fn result_entries(&self) -> impl Iterator<Item = Lsn> + '_ {
+        self.results.keys().copied()
+    }
+
+    fn count_result(&mut self, before: Option<Lsn>, after: Option<Lsn>) {
+        if before == after {
+            return;
+        }
+        if let Some(lsn) = after {
+            *self.results.entry(lsn).or_default() += 1;
+        }
+        if let Some(lsn) = before
+            && let Some(count) = self.results.get_mut(&lsn)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.results.remove(&lsn);
+            }
+        }
     }
 
     /// When the first task wants attention.
@@ -164,7 +242,7 @@ impl Tasks {
     }
 
     fn rearm(&mut self, id: TaskId) {
-        let Some(task) = self.by_id.get_mut(&id) else { return };
+        let Some(task) = self.by_id.get_mut(&id).map(Arc::make_mut) else { return };
         let next = task.next_alarm();
         let before = std::mem::replace(&mut task.alarm, next);
         if before != next {

@@ -16,6 +16,7 @@ mod records;
 mod replies;
 mod room;
 mod routing;
+mod rows;
 mod settling;
 mod task_model;
 mod task_troubles;

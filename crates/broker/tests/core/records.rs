@@ -6,6 +6,7 @@ use broker::{Broker, Command, Lsn, Output, Record, Settings, Target, Timestamp};
 use bytes::{Bytes, BytesMut};
 
 use crate::choices::Choices;
+use crate::rows::Rows;
 use crate::world::World;
 
 /// Numbers of messages and queues that are further away are left out: a gap in a queue costs 8 bytes for each 512 messages,
@@ -77,13 +78,9 @@ fn check_rows(choices: &mut Choices<'_>) {
 /// A state that came about anyhow is looked at, kept in rows, and found again.
 fn check_state(mut broker: Broker) {
     let view = broker.durable_view();
-    let sealed = broker.seal();
-    let mut restored = Broker::new(Settings::default());
-    sealed.rows(|key, value| {
-        restored.restore(key, Bytes::copy_from_slice(value)).expect("the core reads its rows");
-    });
+    let restored = Rows::all_of(&mut broker).restored(Settings::default());
     assert_eq!(restored.durable_view(), view);
-    let _ = (broker.totals(), broker.next_deadline(), sealed.live_entries(), sealed.page_counts());
+    let _ = (broker.totals(), broker.next_deadline());
     broker.handle(Timestamp(5000), Command::Tick, &mut Output::new(Lsn(2000)));
 }
 

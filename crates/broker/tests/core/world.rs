@@ -8,16 +8,19 @@ use std::collections::{BTreeMap, VecDeque};
 use broker::{
     Addressed, Answer, Binding, Broker, Command, ConnectionId, Consume, DeclareExchange, DeclareQueue,
     Described, DurableView, Effect, Envelope, Home, Lsn, Operation, Outcome, Output, Publish, Recipient,
-    Record, Refusal, RequestTag, Sealed, Seed, SessionId, Settings, Standalone, StoredMessage, TaskView,
-    Timestamp,
+    Record, Refusal, RequestTag, Seed, SessionId, Settings, Standalone, StoredMessage, TaskView, Timestamp,
 };
 use bytes::{Bytes, BytesMut};
 use field_table::{ShortString, Table};
+
+use crate::rows::{Checkpoint, Rows};
 
 pub(crate) struct World {
     pub(crate) broker: Broker,
     pub(crate) out: Output,
     pub(crate) entries: Vec<(Lsn, Bytes)>,
+    /// What its seals have given out, also in the boots before.
+    pub(crate) rows: Rows,
     /// Blocks of transient envelopes with the count of messages that need them.
     pub(crate) blocks: BTreeMap<u64, (BytesMut, u32)>,
     heard: BTreeMap<Recipient, VecDeque<String>>,
@@ -48,6 +51,7 @@ impl World {
             broker: Broker::new(settings),
             out: Output::new(Lsn(1)),
             entries: Vec::new(),
+            rows: Rows::default(),
             blocks: BTreeMap::new(),
             heard: BTreeMap::new(),
             effects: Vec::new(),
@@ -66,23 +70,28 @@ impl World {
 
     /// The same, but with a checkpoint in place of the journal in front of it.
     pub(crate) fn from_checkpoint(mut before: Self) -> Self {
-        let (sealed, entries) = (before.broker.seal(), before.entries.len());
-        Self::restarted(before, Some((&sealed, entries)), false)
+        let checkpoint = before.checkpoint();
+        Self::restarted(before, Some(&checkpoint), false)
     }
 
-    /// A world after a crash, or a clean end: a checkpoint and how many entries it covers, if there is one, and the journal
-    /// behind it are all that is left of the one before.
-    pub(crate) fn restarted(before: Self, checkpoint: Option<(&Sealed, usize)>, clean: bool) -> Self {
+    /// Seals what has changed, and says what there is then.
+    pub(crate) fn checkpoint(&mut self) -> Checkpoint {
+        self.rows.lay_over(&self.broker.seal());
+        Checkpoint { rows: self.rows.clone(), entries: self.entries.len() }
+    }
+
+    /// A world after a crash, or a clean end: a checkpoint, if there is one, and the journal behind it are all that is left of
+    /// the one before.
+    pub(crate) fn restarted(before: Self, checkpoint: Option<&Checkpoint>, clean: bool) -> Self {
         // A seed is new for each boot.
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&before.entries.len().to_be_bytes());
         let mut world = Self::with(Settings { seed: Seed(seed), ..before.settings });
         let mut covered = 0;
-        if let Some((sealed, entries)) = checkpoint {
-            sealed.rows(|key, value| {
-                world.broker.restore(key, Bytes::copy_from_slice(value)).expect("the core reads its rows");
-            });
-            covered = entries;
+        if let Some(checkpoint) = checkpoint {
+            world.broker = checkpoint.rows.restored(world.settings);
+            world.rows = checkpoint.rows.clone();
+            covered = checkpoint.entries;
         }
         replay(&mut world.broker, &before.entries[covered..]);
         world.out = Output::new(Lsn(before.entries.len() as u64 + 1));
@@ -205,10 +214,7 @@ impl World {
         let live = self.broker.durable_view();
         let mut replayed = self.replayed();
         assert_eq!(replayed.durable_view(), live, "replay found another state than the live one");
-        let mut restored = Broker::new(self.settings);
-        replayed.seal().rows(|key, value| {
-            restored.restore(key, Bytes::copy_from_slice(value)).expect("the core reads its rows");
-        });
+        let restored = Rows::all_of(&mut replayed).restored(self.settings);
         assert_eq!(restored.durable_view(), live, "a checkpoint keeps another state than the live one");
         live
     }

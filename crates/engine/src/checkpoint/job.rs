@@ -60,41 +60,34 @@ impl CheckpointJob {
     /// Writes the run, then the manifest, then removes what is older than the one before. Blocks. On a full disk the ballast
     /// makes room for them.
     pub fn run(mut self) -> Result<CheckpointDone, CheckpointError> {
-        let older = match self.write() {
+        let (older, mut live) = match self.write() {
             Err(error) if error.is_want_of_room() && self.store.drop_ballast()? => self.write(),
             other => other,
         }?;
+        live.extend(self.state.entries_beside_rows().chain(self.also_live));
+        let live = ranges(live);
         self.store.keep_ballast(self.manifest.run_bytes);
         Ok(CheckpointDone {
             position: self.manifest.position,
             run_bytes: self.manifest.run_bytes,
             trim_before: older.map(Lsn::next),
-            live: merge(self.state.live_entries(), self.also_live),
+            live,
         })
     }
 
-    /// The position of the checkpoint before, if there is one.
-    fn write(&mut self) -> Result<Option<Lsn>, CheckpointError> {
-        let position = self.manifest.position;
-        let (pages, pages_dirty) = self.state.page_counts();
-        self.manifest.run_bytes = self.store.write_run(&self.manifest, &self.state)?;
-        tracing::debug!(position = position.0, pages, pages_dirty, "run written");
-        self.store.write_manifest(&self.manifest)
+    /// The position of the checkpoint before, if there is one, and the entries that the run's rows name.
+    fn write(&mut self) -> Result<(Option<Lsn>, Vec<Lsn>), CheckpointError> {
+        let (run_bytes, live) = self.store.write_run(&self.manifest, &self.state)?;
+        self.manifest.run_bytes = run_bytes;
+        Ok((self.store.write_manifest(&self.manifest)?, live))
     }
 }
 
-/// Adds single entries to ascending ranges.
-fn merge(mut ranges: Vec<(Lsn, Lsn)>, singles: Vec<Lsn>) -> Vec<(Lsn, Lsn)> {
-    ranges.extend(singles.into_iter().map(|lsn| (lsn, lsn)));
-    ranges.sort_unstable();
-    let mut merged: Vec<(Lsn, Lsn)> = Vec::with_capacity(ranges.len());
-    for (first, last) in ranges {
-        match merged.last_mut() {
-            Some((_, end)) if first <= end.next() => *end = last.max(*end),
-            _ => merged.push((first, last)),
-        }
-    }
-    merged
+/// Entries as ascending inclusive ranges.
+fn ranges(mut entries: Vec<Lsn>) -> Vec<(Lsn, Lsn)> {
+    entries.sort_unstable();
+    entries.dedup();
+    entries.chunk_by(|one, next| one.next() == *next).map(|run| (run[0], run[run.len() - 1])).collect()
 }
 
 #[cfg(test)]
@@ -102,9 +95,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn single_entries_join_the_ranges() {
+    fn entries_become_ranges() {
         let lsn = |pair: (u64, u64)| (Lsn(pair.0), Lsn(pair.1));
-        let merged = merge(vec![lsn((2, 4)), lsn((8, 9))], vec![Lsn(5), Lsn(1), Lsn(20), Lsn(8), Lsn(20)]);
-        assert_eq!(merged, [lsn((1, 5)), lsn((8, 9)), lsn((20, 20))]);
+        let entries = [2, 3, 8, 9, 5, 1, 20, 8, 20, 4].map(Lsn).to_vec();
+        assert_eq!(ranges(entries), [lsn((1, 5)), lsn((8, 9)), lsn((20, 20))]);
     }
 }

@@ -148,6 +148,8 @@ impl Engine {
     fn seal(&mut self, now: Timestamp) {
         debug_assert!(self.out.entry.bytes.is_empty());
         let also_live = self.bodies.blocks.spilled_entries().chain(self.entries_in_use()).collect();
+        // Each run stands alone, so it has to have everything.
+        self.broker.forget_seals();
         let state = self.broker.seal();
         self.checkpoints.sealed = Some(PendingSeal { position: self.appended, time: now, state, also_live });
     }

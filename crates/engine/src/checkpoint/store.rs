@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use broker::{Broker, Lsn, Sealed};
+use broker::{Broker, Lsn, Row, Sealed};
 use bytes::{Bytes, BytesMut};
 use journal::LogName;
 use journal::storage::{Storage, StorageFile};
@@ -101,8 +101,12 @@ impl CheckpointStore {
         Ok(())
     }
 
-    /// Writes the run that a manifest will name. Its length in bytes.
-    pub(crate) fn write_run(&self, manifest: &Manifest, state: &Sealed) -> Result<u64, CheckpointError> {
+    /// Writes the run that a manifest will name. Its length in bytes, and the entries that its rows name, some more than once.
+    pub(crate) fn write_run(
+        &self,
+        manifest: &Manifest,
+        state: &Sealed,
+    ) -> Result<(u64, Vec<Lsn>), CheckpointError> {
         let path = self.path(&run_of(manifest));
         let written = self.write_run_to(&path, state);
         if written.is_err() {
@@ -217,7 +221,7 @@ impl CheckpointStore {
         self.path(&name(MANIFEST, position))
     }
 
-    fn write_run_to(&self, path: &str, state: &Sealed) -> io::Result<u64> {
+    fn write_run_to(&self, path: &str, state: &Sealed) -> io::Result<(u64, Vec<Lsn>)> {
         // A run of this position may be left from a checkpoint that was cut short.
         if self.storage.exists(path)? {
             self.storage.remove(path)?;
@@ -225,17 +229,18 @@ impl CheckpointStore {
         let file = self.storage.create(path)?;
         let mut offset = 0;
         let mut writer = RunWriter::new(|piece: &[u8]| append(&*file, &mut offset, piece))?;
-        let mut result = Ok(());
-        state.rows(|key, value| {
-            if result.is_ok() {
-                result = writer.row(key, value);
-            }
+        let (mut result, mut live) = (Ok(()), Vec::new());
+        state.rows(|Row { key, value, .. }| {
+            let Some(value) = value.filter(|_| result.is_ok()) else { return };
+            let entries = broker::entries_in_row(key, Bytes::copy_from_slice(value));
+            live.extend(entries.into_iter().flatten());
+            result = writer.row(key, value);
         });
         result?;
         writer.finish()?;
         file.sync_all()?;
         self.storage.sync_directory(&self.folder)?;
-        Ok(offset)
+        Ok((offset, live))
     }
 
     fn replace(&self, path: &str, content: &[u8]) -> io::Result<()> {

@@ -76,7 +76,8 @@ pub fn repair(
     let boot = survey.epoch.0.max(broker.boot()).max(manifest.map_or(0, |manifest| manifest.boot));
     let position = Lsn(lsn.0);
     let mut manifest = Manifest { position, cursor, time: now, boot, clean: false, run_bytes: 0 };
-    manifest.run_bytes = store.write_run(&manifest, &broker.seal())?;
+    broker.forget_seals();
+    (manifest.run_bytes, _) = store.write_run(&manifest, &broker.seal())?;
     store.write_manifest(&manifest)?;
     store.keep_only(position)?;
 

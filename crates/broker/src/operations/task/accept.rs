@@ -74,7 +74,7 @@ impl Broker {
             .reply_to
             .clone()
             .map(|address| Box::new(ReplyHead { address, correlation_id: options.correlation_id.clone() }));
-        let accepted = Box::new(TaskAccepted {
+        let accepted = TaskAccepted {
             id,
             queue,
             sequence,
@@ -88,8 +88,8 @@ impl Broker {
             expects_reply: origin.expects_reply || reply.is_some(),
             reply,
             key: origin.key,
-        });
-        out.record(&Record::TaskAccepted(accepted.clone()));
+        };
+        out.record(&Record::TaskAccepted(Box::new(accepted.clone())));
         self.apply_task_accepted(accepted);
         self.counters.tasks_accepted += 1;
     }

@@ -14,12 +14,12 @@ mod state;
 mod step;
 mod topology;
 
-use broker::{Answer, Broker, Command, Consume, Envelope, Lsn, Operation, Sealed, Settings};
-use bytes::Bytes;
+use broker::{Answer, Command, Consume, Envelope, Lsn, Operation, Settings};
 
 use self::operations::{Reply, reply_address};
 use self::state::{Model, Session, Told};
 pub(crate) use self::step::{Client, Publication, Restart, Step};
+use crate::rows::Checkpoint;
 use crate::world::{World, name, replay};
 
 /// So small that some messages fill it.
@@ -32,8 +32,8 @@ pub(crate) const STEPS_MAX: usize = 250;
 struct Conversation {
     world: World,
     model: Model,
-    /// The last checkpoint, and how many entries it covers.
-    checkpoint: Option<(Sealed, usize)>,
+    /// The last checkpoint.
+    checkpoint: Option<Checkpoint>,
 }
 
 /// Takes the steps that these bytes are.
@@ -118,9 +118,10 @@ impl Conversation {
                 self.hear(false, Lsn::NONE);
             }
             Step::Seal => {
-                let sealed = self.world.broker.seal();
-                assert_eq!(restored(&sealed).durable_view(), self.world.broker.durable_view());
-                self.checkpoint = Some((sealed, self.world.entries.len()));
+                let checkpoint = self.world.checkpoint();
+                let restored = checkpoint.rows.restored(Settings::default());
+                assert_eq!(restored.durable_view(), self.world.broker.durable_view());
+                self.checkpoint = Some(checkpoint);
             }
             Step::Restart(restart) => self.restart(restart),
         }
@@ -226,22 +227,17 @@ impl Conversation {
             // It had not become durable, so nobody will ever see it again.
             self.checkpoint = None;
         }
-        let from = self.checkpoint.as_ref();
         let world = std::mem::replace(&mut self.world, World::new());
-        self.world = World::restarted(
-            world,
-            from.map(|(sealed, entries)| (sealed, *entries)),
-            how == Restart::Cleanly,
-        );
+        self.world = World::restarted(world, self.checkpoint.as_ref(), how == Restart::Cleanly);
         self.model.restart(how != Restart::Cleanly);
         self.check_durable();
         (0..step::CONNECTIONS).for_each(|connection| self.connect(connection));
     }
 
     fn check_checkpoint(&self) {
-        let Some((sealed, position)) = &self.checkpoint else { return };
-        let mut broker = restored(sealed);
-        replay(&mut broker, &self.world.entries[*position..]);
+        let Some(checkpoint) = &self.checkpoint else { return };
+        let mut broker = checkpoint.rows.restored(Settings::default());
+        replay(&mut broker, &self.world.entries[checkpoint.entries..]);
         let view = self.world.broker.durable_view();
         assert_eq!(broker.durable_view(), view, "a checkpoint and the tail behind it are the whole log");
         let messages: usize = view.queues.iter().map(|queue| queue.messages.len()).sum();
@@ -255,15 +251,3 @@ pub(crate) const FIRST_CLIENTS: [Client; 3] = [
     Client { connection: 1, channel: 1 },
     Client { connection: 2, channel: 1 },
 ];
-
-/// A broker that begins with the rows of a checkpoint.
-fn restored(sealed: &Sealed) -> Broker {
-    let mut broker = Broker::new(Settings::default());
-    let mut last = Vec::new();
-    sealed.rows(|key, value| {
-        assert!(key > &last[..], "rows come in the order of their keys");
-        last = key.to_vec();
-        broker.restore(key, Bytes::copy_from_slice(value)).expect("the core reads what it wrote");
-    });
-    broker
-}

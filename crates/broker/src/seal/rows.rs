@@ -1,0 +1,134 @@
+//! A seal's rows, in the order of their keys.
+
+use bytes::BufMut;
+
+use super::{ACCOUNT, BINDING, DEFINITIONS, EXCHANGE, LEVEL, PAGES, QUEUE, QUEUES, Sealed, TASKS, page_row};
+use crate::message::SealedPage;
+use crate::place::Home;
+use crate::task::SealedTask;
+use crate::{Lsn, varint};
+
+/// A row of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// Its key; the first byte names the table.
+    pub key: &'a [u8],
+    /// Its value. `None`: there is no such row any more.
+    pub value: Option<&'a [u8]>,
+    /// The lowest and the highest entry with an envelope of its living messages, if it has some.
+    pub entries: Option<(Lsn, Lsn)>,
+}
+
+/// Builds one row after the other in the same memory.
+struct Rows<Sink> {
+    key: Vec<u8>,
+    value: Vec<u8>,
+    sink: Sink,
+}
+
+impl Sealed {
+    /// Gives out all rows in the order of their keys.
+    pub fn rows(&self, row: impl FnMut(Row<'_>)) {
+        let mut rows = Rows { key: Vec::new(), value: Vec::new(), sink: row };
+        rows.put(
+            ACCOUNT,
+            |_| (),
+            Some(()),
+            |(), value| {
+                varint::write(value, self.boot);
+                varint::write(value, self.next_queue);
+            },
+        );
+        self.definitions(&mut rows);
+        for ((queue, first), page) in &self.pages {
+            rows.page(
+                |key| {
+                    key.put_u64(queue.0);
+                    key.put_u8(LEVEL);
+                    key.put_u64(*first);
+                },
+                page.as_ref(),
+            );
+        }
+        for (queue, counters) in &self.counters {
+            rows.put(
+                QUEUES,
+                |key| key.put_u64(queue.0),
+                counters.as_ref(),
+                |counters, value| {
+                    varint::write(value, counters.next_sequence);
+                    varint::write(value, counters.maybe_delivered_below);
+                },
+            );
+        }
+        for (id, task) in &self.tasks {
+            let put_id = |key: &mut Vec<u8>| key.put_slice(&id.to_bytes());
+            rows.put(TASKS, put_id, task.as_ref(), |task, value| value.put_slice(&SealedTask::of(task).row));
+        }
+    }
+
+    fn definitions(&self, rows: &mut Rows<impl FnMut(Row<'_>)>) {
+        let named = |kind: u8, name: &[u8], key: &mut Vec<u8>| {
+            key.put_u8(kind);
+            key.put_slice(name);
+        };
+        for (name, exchange) in &self.exchanges {
+            let copy = |row: &Vec<u8>, value: &mut Vec<u8>| value.put_slice(row);
+            rows.put(DEFINITIONS, |key| named(EXCHANGE, name, key), exchange.as_ref(), copy);
+        }
+        for (number, queue) in &self.queues {
+            let copy = |row: &Vec<u8>, value: &mut Vec<u8>| value.put_slice(row);
+            rows.put(DEFINITIONS, |key| named(QUEUE, &number.0.to_be_bytes(), key), queue.as_ref(), copy);
+        }
+        for (encoded, binding) in &self.bindings {
+            rows.put(DEFINITIONS, |key| named(BINDING, encoded, key), binding.as_ref(), |(), _| ());
+        }
+    }
+
+    /// The journal's entries that are needed beside those that rows name: for messages of queues that don't survive a restart,
+    /// and for results of tasks. In no order, and some of them more than once.
+    pub fn entries_beside_rows(&self) -> impl Iterator<Item = Lsn> + '_ {
+        let slots = self.transient.iter().flat_map(page_row::alive);
+        let transient = slots.filter_map(|slot| match slot.place.home() {
+            Home::Entry(lsn) => Some(lsn),
+            Home::Volatile(_) => None,
+        });
+        transient.chain(self.results.iter().copied())
+    }
+
+    /// Pages that have changed.
+    #[must_use]
+    pub fn pages(&self) -> usize {
+        self.pages.len()
+    }
+}
+
+impl<Sink: FnMut(Row<'_>)> Rows<Sink> {
+    fn put<Value>(
+        &mut self,
+        table: u8,
+        key: impl FnOnce(&mut Vec<u8>),
+        value: Option<Value>,
+        write: impl FnOnce(Value, &mut Vec<u8>),
+    ) {
+        self.begin(table, key);
+        let is_there = value.is_some();
+        if let Some(value) = value {
+            write(value, &mut self.value);
+        }
+        (self.sink)(Row { key: &self.key, value: is_there.then_some(&self.value), entries: None });
+    }
+
+    fn page(&mut self, key: impl FnOnce(&mut Vec<u8>), page: Option<&SealedPage>) {
+        self.begin(PAGES, key);
+        let entries = page.and_then(|page| page_row::write(page, &mut self.value));
+        (self.sink)(Row { key: &self.key, value: page.map(|_| &self.value[..]), entries });
+    }
+
+    fn begin(&mut self, table: u8, key: impl FnOnce(&mut Vec<u8>)) {
+        self.key.clear();
+        self.value.clear();
+        self.key.push(table);
+        key(&mut self.key);
+    }
+}

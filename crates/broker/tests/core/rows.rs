@@ -1,0 +1,53 @@
+//! What checkpoints keep: the rows of one seal after the other, laid over one another.
+
+use std::collections::BTreeMap;
+
+use broker::{Broker, Sealed, Settings};
+use bytes::Bytes;
+
+/// Rows by key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rows(BTreeMap<Vec<u8>, Bytes>);
+
+/// Rows, and how many entries of the journal they cover.
+#[derive(Clone, Debug)]
+pub(crate) struct Checkpoint {
+    pub(crate) rows: Rows,
+    pub(crate) entries: usize,
+}
+
+impl Rows {
+    /// All that a broker says if it is asked for everything.
+    pub(crate) fn all_of(broker: &mut Broker) -> Self {
+        let mut rows = Self::default();
+        broker.forget_seals();
+        rows.lay_over(&broker.seal());
+        rows
+    }
+
+    /// Takes in what has changed.
+    pub(crate) fn lay_over(&mut self, sealed: &Sealed) {
+        let mut last = Vec::new();
+        sealed.rows(|row| {
+            assert!(row.key > &last[..], "rows come in the order of their keys");
+            last = row.key.to_vec();
+            match row.value {
+                Some(value) => drop(self.0.insert(last.clone(), Bytes::copy_from_slice(value))),
+                None => assert!(
+                    self.0.remove(row.key).is_some(),
+                    "nobody has the row {:?}, which is said to be gone",
+                    row.key
+                ),
+            }
+        });
+    }
+
+    /// A broker that begins with them.
+    pub(crate) fn restored(&self, settings: Settings) -> Broker {
+        let mut broker = Broker::new(settings);
+        for (key, value) in &self.0 {
+            broker.restore(key, value.clone()).expect("the core reads its rows");
+        }
+        broker
+    }
+}
