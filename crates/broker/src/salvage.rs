@@ -187,7 +187,7 @@ impl Broker {
     }
 
     /// True if there was no such queue.
-    fn stand_in(
+    pub(crate) fn stand_in(
         &mut self,
         number: QueueNumber,
         name: Option<ShortString>,

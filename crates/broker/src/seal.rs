@@ -18,7 +18,9 @@
 
 mod page_row;
 mod restore;
+mod restore_over;
 mod rows;
+mod words;
 
 use std::sync::Arc;
 
@@ -31,6 +33,7 @@ use crate::{Lsn, QueueNumber};
 
 pub use restore::{BrokenRow, entries_in_row};
 pub use rows::Row;
+pub use words::describe_rows;
 
 const ACCOUNT: u8 = b'A';
 const DEFINITIONS: u8 = b'M';

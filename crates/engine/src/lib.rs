@@ -19,6 +19,7 @@ mod lone;
 mod recovery;
 mod release;
 mod room;
+mod run;
 mod settings;
 
 pub use checkpoint::{CheckpointDamage, CheckpointDone, CheckpointError, CheckpointJob};

@@ -9,7 +9,7 @@ use journal::{Claim, ClaimError, Epoch, Journal, LogName, ReadError};
 use mistakes::{Mistake, is_planted};
 
 use crate::bodies::Bodies;
-use crate::checkpoint::{CheckpointError, CheckpointStore, Checkpoints, Manifest};
+use crate::checkpoint::{CheckpointDamage, CheckpointError, CheckpointStore, Checkpoints, Loaded, Manifest};
 use crate::engine::Engine;
 use crate::lone::Lone;
 use crate::release::Reads;
@@ -41,6 +41,12 @@ pub enum OpenError {
     /// The checkpoint folder can't be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// No checkpoint is whole, and the journal does not go back to its first entry.
+    #[error(
+        "no checkpoint is whole: {}, at byte {}: {}; `forebay doctor DIR` shows what is left and repairs",
+        .0.file, .0.offset, .0.detail
+    )]
+    Damaged(CheckpointDamage),
     /// The journal can't be had.
     #[error("cannot take over the journal: {0}")]
     Claim(#[from] ClaimError),
@@ -69,14 +75,23 @@ impl Engine {
         let core =
             broker::Settings { delivery_window_bytes: settings.delivery_window_bytes, seed: settings.seed };
         let store = CheckpointStore::open(storage, log, settings.storage_reserve_bytes)?;
-        let (manifest, broker) = match store.load(|| Broker::new(core))? {
-            Some((manifest, broker)) => (Some(manifest), broker),
-            None => (None, Broker::new(core)),
+        let (loaded, damage) = store.load(|| Broker::new(core))?;
+        let (manifest, broker, runs) = match loaded {
+            Some(Loaded { manifest, broker, runs }) => (Some(manifest), broker, runs),
+            None => (None, Broker::new(core), Vec::new()),
         };
         store.sweep(manifest.as_ref().map(|manifest| manifest.position))?;
-        store.keep_ballast(manifest.as_ref().map_or(0, |manifest| manifest.run_bytes));
-        let (epoch, claim) = claim(journal, log, manifest.as_ref())?;
-        let mut engine = Self::around(settings, broker, store, &claim, epoch);
+        store.keep_ballast(runs.first().map_or(0, |run| run.bytes));
+        let claimed = claim(journal, log, manifest.as_ref());
+        let (epoch, claim) = claimed.map_err(|error| match damage {
+            // The journal cannot know why nobody tells it where to begin.
+            Some(damage) if manifest.is_none() => OpenError::Damaged(damage),
+            _ => OpenError::Claim(error),
+        })?;
+        // What lies in a file of version 1 is in no run.
+        let newest = manifest.clone().filter(|_| !runs.is_empty()).map(|manifest| (manifest, runs));
+        let checkpoints = Checkpoints::new(store.clone(), store.next_run()?, newest);
+        let mut engine = Self::around(settings, broker, checkpoints, &claim, epoch);
         engine.replay(claim, manifest.as_ref(), epoch, now)?;
         Ok(engine)
     }
@@ -84,7 +99,7 @@ impl Engine {
     fn around(
         settings: Settings,
         broker: Broker,
-        store: CheckpointStore,
+        checkpoints: Checkpoints,
         claim: &Claim,
         epoch: Epoch,
     ) -> Self {
@@ -109,7 +124,7 @@ impl Engine {
             indebted: Vec::new(),
             starved: Vec::new(),
             reads: Reads::default(),
-            checkpoints: Checkpoints::new(store),
+            checkpoints,
             recovery: Recovery { boot: epoch.0, ..Recovery::default() },
             room: RoomWatch::default(),
             failed: None,

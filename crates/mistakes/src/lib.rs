@@ -29,6 +29,12 @@ pub enum Mistake {
     ReplaySkipsRecord,
     /// A checkpoint is published before the journal is durable up to its position (P1).
     ManifestBeforeSync,
+    /// A page of messages that has changed is left out of a checkpoint (P2).
+    PageNotSealed,
+    /// A checkpoint does not say that a page of messages is gone: they come back (P1).
+    GonePageKept,
+    /// Where runs say different things of a row, the older is believed (P2).
+    OlderRowWins,
     /// A segment that holds living messages is freed (P2).
     LiveSegmentTrimmed,
     /// A segment is written over while a crash can still bring its old name back (P2).
@@ -51,7 +57,7 @@ pub enum Mistake {
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::ConfirmBeforeSync,
         Self::DeliveryBeforeSync,
         Self::RefusalBeforeSync,
@@ -63,6 +69,9 @@ impl Mistake {
         Self::TornEntryReplayed,
         Self::ReplaySkipsRecord,
         Self::ManifestBeforeSync,
+        Self::PageNotSealed,
+        Self::GonePageKept,
+        Self::OlderRowWins,
         Self::LiveSegmentTrimmed,
         Self::SegmentReusedEarly,
         Self::RequeueToTail,

@@ -307,7 +307,7 @@ mod tests {
 
     impl Storage for PanickingStorage {
         fn create(&self, path: &str) -> io::Result<Arc<dyn StorageFile>> {
-            let is_run = path.contains("run-");
+            let is_run = path.contains("rows-");
             assert!(!is_run || self.has_panicked.swap(true, Ordering::SeqCst), "as the test wants it");
             self.storage.create(path)
         }

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use mistakes::{Mistake, is_planted};
+
 use super::page::{MESSAGES_PER_PAGE, Page, SealedPage};
 use super::slot::Slot;
 
@@ -224,11 +226,14 @@ impl Strand {
         self.counters_changed = false;
         let mut pages = Vec::with_capacity(numbers.len());
         for number in numbers {
-            if let Some(page) = self.page_mut(number) {
+            // Numbers ascend: the first page is one that was there before.
+            let is_forgotten = is_planted(Mistake::PageNotSealed) && self.first_page < number;
+            if let Some(page) = self.page_mut(number).filter(|_| !is_forgotten) {
                 pages.push((first_sequence(number), page.seal()));
             }
         }
-        SealedStrand { pages, gone: std::mem::take(&mut self.gone) }
+        let gone = std::mem::take(&mut self.gone);
+        SealedStrand { pages, gone: if is_planted(Mistake::GonePageKept) { Vec::new() } else { gone } }
     }
 
     /// All pages as they are.
@@ -246,13 +251,12 @@ impl Strand {
 
     /// No run has any of it: the next seal gives all of it out.
     pub(crate) fn forget_seals(&mut self) {
-        (self.counters_changed, self.gone) = (true, Vec::new());
+        (self.counters_changed, self.gone, self.changed) = (true, Vec::new(), Vec::new());
         for (at, page) in self.pages.iter_mut().enumerate() {
             let Some(page) = page else { continue };
             page.forget_seals();
-            if page.touch() {
-                self.changed.push(self.first_page + at as u64);
-            }
+            page.touch();
+            self.changed.push(self.first_page + at as u64);
         }
     }
 
@@ -275,6 +279,48 @@ impl Strand {
             self.ready.add(slot);
         }
         self.pages.push_back(Some(Box::new(page)));
+    }
+
+    /// Puts a page in the place of what is there.
+    pub(crate) fn replace(&mut self, first: u64, page: Page) {
+        let number = first / MESSAGES_PER_PAGE as u64;
+        if self.pages.is_empty() {
+            self.first_page = number;
+        }
+        while number < self.first_page {
+            self.pages.push_front(None);
+            self.first_page -= 1;
+        }
+        while self.first_page + (self.pages.len() as u64) <= number {
+            self.pages.push_back(None);
+        }
+        self.forget(number);
+        self.next_sequence = self.next_sequence.max(first + page.len() as u64);
+        self.first_ready = self.first_ready.min(first);
+        page.alive().for_each(|(_, slot)| self.ready.add(slot));
+        let at = (number - self.first_page) as usize;
+        self.pages[at] = Some(Box::new(page)).filter(|page| !(page.is_full() && page.is_dead_throughout()));
+    }
+
+    /// Takes away the pages that are not to stay, by their first sequences.
+    pub(crate) fn keep_pages(&mut self, may_stay: impl Fn(u64) -> bool) {
+        for number in self.first_page..self.first_page + self.pages.len() as u64 {
+            if !may_stay(first_sequence(number)) {
+                self.forget(number);
+            }
+        }
+    }
+
+    /// Takes a page away with all messages in it.
+    fn forget(&mut self, number: u64) {
+        let Some(at) = number.checked_sub(self.first_page).and_then(|at| usize::try_from(at).ok()) else {
+            return;
+        };
+        let Some(page) = self.pages.get_mut(at).and_then(Option::take) else { return };
+        for (index, slot) in page.alive() {
+            let volume = if page.is_held(index) { &mut self.held } else { &mut self.ready };
+            volume.remove(slot);
+        }
     }
 
     /// Puts back the counters that a run kept: the pages may end earlier than the arrivals.

@@ -89,7 +89,7 @@ fn broken(key: &[u8]) -> BrokenRow {
     BrokenRow { table: key.first().copied().unwrap_or_default(), key_bytes: key.len() }
 }
 
-fn split_u64(bytes: &[u8]) -> Option<(u64, &[u8])> {
+pub(super) fn split_u64(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let (number, rest) = bytes.split_first_chunk()?;
     Some((u64::from_be_bytes(*number), rest))
 }

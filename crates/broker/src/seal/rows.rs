@@ -17,6 +17,8 @@ pub struct Row<'a> {
     pub value: Option<&'a [u8]>,
     /// The lowest and the highest entry with an envelope of its living messages, if it has some.
     pub entries: Option<(Lsn, Lsn)>,
+    /// It is worth a place of its own in a run: it is large, and will be looked for alone.
+    pub is_alone: bool,
 }
 
 /// Builds one row after the other in the same memory.
@@ -116,13 +118,15 @@ impl<Sink: FnMut(Row<'_>)> Rows<Sink> {
         if let Some(value) = value {
             write(value, &mut self.value);
         }
-        (self.sink)(Row { key: &self.key, value: is_there.then_some(&self.value), entries: None });
+        let value = is_there.then_some(&self.value[..]);
+        (self.sink)(Row { key: &self.key, value, entries: None, is_alone: false });
     }
 
     fn page(&mut self, key: impl FnOnce(&mut Vec<u8>), page: Option<&SealedPage>) {
         self.begin(PAGES, key);
         let entries = page.and_then(|page| page_row::write(page, &mut self.value));
-        (self.sink)(Row { key: &self.key, value: page.map(|_| &self.value[..]), entries });
+        let value = page.map(|_| &self.value[..]);
+        (self.sink)(Row { key: &self.key, value, entries, is_alone: true });
     }
 
     fn begin(&mut self, table: u8, key: impl FnOnce(&mut Vec<u8>)) {

@@ -1,33 +1,64 @@
 //! The writing of a checkpoint, away from the engine.
 
 use std::io;
+use std::sync::Arc;
 
-use broker::{Lsn, Sealed};
+use broker::Lsn;
+use journal::SegmentInfo;
 
-use super::manifest::Manifest;
+use super::PendingSeal;
+use super::live::{RowPlace, live_entries};
+use super::manifest::{Manifest, RunName, StateFiles};
 use super::store::CheckpointStore;
+use crate::run::Run;
 
-/// A checkpoint that waits to be written. Needs no engine: run it on a thread that may block.
+/// Work on the checkpoints of an engine that waits to be done. Needs no engine: run it on a thread that may block.
 #[derive(Debug)]
 pub struct CheckpointJob {
-    store: CheckpointStore,
-    manifest: Manifest,
-    state: Sealed,
-    also_live: Vec<Lsn>,
+    pub(super) store: CheckpointStore,
+    /// The number of the run to be written.
+    pub(super) number: u64,
+    /// The runs that there are, the newest first.
+    pub(super) runs: Vec<Arc<Run>>,
+    /// The manifest to be written, but for its runs.
+    pub(super) manifest: Manifest,
+    pub(super) work: Work,
 }
 
-/// A checkpoint that is on disk.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Write down what has changed.
+    Flush {
+        sealed: Arc<PendingSeal>,
+        /// Those of the journal, as they are now.
+        segments: Vec<SegmentInfo>,
+    },
+    /// Make one of so many runs, from the newest on.
+    Merge { count: usize },
+}
+
+/// Work on checkpoints that is done.
 #[derive(Debug)]
 pub struct CheckpointDone {
-    /// The last entry that it covers.
+    /// The last entry that the newest checkpoint covers.
     pub position: Lsn,
-    /// Bytes of its run.
+    /// Bytes of the run that was written.
     pub run_bytes: u64,
+    /// The runs that there are now.
+    pub(super) runs: Vec<Arc<Run>>,
+    pub(super) manifest: Manifest,
+    /// What the journal may let go, if a new checkpoint was written.
+    pub(super) space: Option<Space>,
+}
+
+/// What the journal is still needed for.
+#[derive(Debug)]
+pub(super) struct Space {
     /// Entries below this one are needed only where [`Self::live`] says so. `None` while there is no older
     /// checkpoint to fall back on.
-    pub(crate) trim_before: Option<Lsn>,
+    pub(super) trim_before: Option<Lsn>,
     /// Entries that hold the body of a living message, as ascending inclusive ranges.
-    pub(crate) live: Vec<(Lsn, Lsn)>,
+    pub(super) live: Vec<(Lsn, Lsn)>,
 }
 
 /// A checkpoint could not be written.
@@ -48,56 +79,68 @@ impl CheckpointError {
 }
 
 impl CheckpointJob {
-    pub(super) fn new(
-        store: CheckpointStore,
-        manifest: Manifest,
-        state: Sealed,
-        also_live: Vec<Lsn>,
-    ) -> Self {
-        Self { store, manifest, state, also_live }
-    }
-
-    /// Writes the run, then the manifest, then removes what is older than the one before. Blocks. On a full disk the ballast
-    /// makes room for them.
-    pub fn run(mut self) -> Result<CheckpointDone, CheckpointError> {
-        let (older, mut live) = match self.write() {
-            Err(error) if error.is_want_of_room() && self.store.drop_ballast()? => self.write(),
-            other => other,
-        }?;
-        live.extend(self.state.entries_beside_rows().chain(self.also_live));
-        let live = ranges(live);
-        self.store.keep_ballast(self.manifest.run_bytes);
-        Ok(CheckpointDone {
-            position: self.manifest.position,
-            run_bytes: self.manifest.run_bytes,
-            trim_before: older.map(Lsn::next),
-            live,
-        })
-    }
-
-    /// The position of the checkpoint before, if there is one, and the entries that the run's rows name.
-    fn write(&mut self) -> Result<(Option<Lsn>, Vec<Lsn>), CheckpointError> {
-        let (run_bytes, live) = self.store.write_run(&self.manifest, &self.state)?;
-        self.manifest.run_bytes = run_bytes;
-        Ok((self.store.write_manifest(&self.manifest)?, live))
+    /// Writes a run, then the manifest that names it, then removes what the last two manifests do not name. Blocks.
+    pub fn run(self) -> Result<CheckpointDone, CheckpointError> {
+        let Self { store, number, runs, manifest, work } = self;
+        match work {
+            Work::Flush { sealed, segments } => flush(&store, number, runs, manifest, &sealed, &segments),
+            Work::Merge { count } => merge(&store, number, runs, manifest, count),
+        }
     }
 }
 
-/// Entries as ascending inclusive ranges.
-fn ranges(mut entries: Vec<Lsn>) -> Vec<(Lsn, Lsn)> {
-    entries.sort_unstable();
-    entries.dedup();
-    entries.chunk_by(|one, next| one.next() == *next).map(|run| (run[0], run[run.len() - 1])).collect()
+/// On a full disk the ballast makes room for the run and the manifest.
+fn flush(
+    store: &CheckpointStore,
+    number: u64,
+    mut runs: Vec<Arc<Run>>,
+    mut manifest: Manifest,
+    sealed: &PendingSeal,
+    segments: &[SegmentInfo],
+) -> Result<CheckpointDone, CheckpointError> {
+    let mut write = || {
+        let run = store.write_run(number, &sealed.state)?;
+        manifest.state = named([&run].into_iter().chain(&runs));
+        Ok((store.write_manifest(&manifest)?, run))
+    };
+    let (older, run) = match write() {
+        Err(error) if CheckpointError::is_want_of_room(&error) && store.drop_ballast()? => write(),
+        other => other,
+    }?;
+    store.keep_ballast(run.bytes);
+    tracing::debug!(position = manifest.position.0, rows = run.rows, bytes = run.bytes, "run written");
+    let run_bytes = run.bytes;
+    runs.insert(0, run);
+    let beside = sealed.state.entries_beside_rows().chain(sealed.also_live.iter().copied());
+    let live = live_entries(&runs, segments, beside, |place| entries_in(store, place));
+    let space = Some(Space { trim_before: older.map(Lsn::next), live });
+    Ok(CheckpointDone { position: manifest.position, run_bytes, runs, manifest, space })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn merge(
+    store: &CheckpointStore,
+    number: u64,
+    mut runs: Vec<Arc<Run>>,
+    mut manifest: Manifest,
+    count: usize,
+) -> Result<CheckpointDone, CheckpointError> {
+    let run = store.merge(number, &runs[..count], count < runs.len())?;
+    tracing::debug!(runs = count, rows = run.rows, bytes = run.bytes, "runs merged");
+    let run_bytes = run.bytes;
+    runs.splice(..count, [run]);
+    manifest.state = named(&runs);
+    store.write_manifest(&manifest)?;
+    Ok(CheckpointDone { position: manifest.position, run_bytes, runs, manifest, space: None })
+}
 
-    #[test]
-    fn entries_become_ranges() {
-        let lsn = |pair: (u64, u64)| (Lsn(pair.0), Lsn(pair.1));
-        let entries = [2, 3, 8, 9, 5, 1, 20, 8, 20, 4].map(Lsn).to_vec();
-        assert_eq!(ranges(entries), [lsn((1, 5)), lsn((8, 9)), lsn((20, 20))]);
-    }
+fn named<'a>(runs: impl IntoIterator<Item = &'a Arc<Run>>) -> StateFiles {
+    StateFiles::Runs(runs.into_iter().map(|run| RunName::of(run)).collect())
+}
+
+/// The entries that a row names; nothing if it can't be read, which is for those to tell who need it.
+fn entries_in(store: &CheckpointStore, place: RowPlace<'_>) -> Option<Vec<Lsn>> {
+    let row = store.read_row(place.run, place.at);
+    let row =
+        row.inspect_err(|damage| tracing::warn!(file = damage.file, damage.offset, damage.detail)).ok()?;
+    broker::entries_in_row(&row.key, row.value?).ok()
 }

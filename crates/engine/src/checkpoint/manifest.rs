@@ -1,9 +1,11 @@
-//! The manifest: which run holds the state at which position.
+//! The manifest: which runs are the state at which position.
 
 use std::fmt::Write as _;
 
 use broker::{Lsn, Timestamp};
 use journal::Cursor;
+
+use crate::run::Run;
 
 /// One checkpoint, named.
 ///
@@ -11,18 +13,21 @@ use journal::Cursor;
 /// be read with any tool:
 ///
 /// ```text
-/// forebay-manifest 1
+/// forebay-manifest 2
 /// position 1234
 /// cursor 0a1b2c
 /// time_ms 1790000000000
 /// boot 3
 /// clean false
-/// run_bytes 4096
+/// run 18 4096 89abcdef        number, bytes and checksum; the newest first
+/// run 12 1048576 01234567
 /// crc32c 89abcdef
 /// ```
+///
+/// Version 1 had one run, `run-<position>`, or `last-<position>` where `clean`, and its `run_bytes` in place of the runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Manifest {
-    /// The last entry that the run covers.
+    /// The last entry that it covers.
     pub(crate) position: Lsn,
     /// Where the journal goes on behind it.
     pub(crate) cursor: Cursor,
@@ -32,11 +37,32 @@ pub(crate) struct Manifest {
     pub(crate) boot: u64,
     /// The boot ended with it: nothing was journaled behind.
     pub(crate) clean: bool,
-    /// Length of the run.
-    pub(crate) run_bytes: u64,
+    /// Where the state is.
+    pub(crate) state: StateFiles,
 }
 
-const TITLE: &str = "forebay-manifest 1";
+/// The files that hold a state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StateFiles {
+    /// Runs laid over one another, the newest first.
+    Runs(Vec<RunName>),
+    /// One run of version 1, with its length.
+    Version1 {
+        /// Its length.
+        bytes: u64,
+    },
+}
+
+/// What identifies a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RunName {
+    pub(crate) number: u64,
+    pub(crate) bytes: u64,
+    pub(crate) checksum: u32,
+}
+
+const TITLE: &str = "forebay-manifest 2";
+const TITLE_1: &str = "forebay-manifest 1";
 
 impl Manifest {
     pub(crate) fn to_text(&self) -> String {
@@ -44,33 +70,72 @@ impl Manifest {
         for byte in self.cursor.as_bytes() {
             let _ = write!(text, "{byte:02x}");
         }
-        let Self { time, boot, clean, run_bytes, .. } = self;
-        let _ = write!(text, "\ntime_ms {}\nboot {boot}\nclean {clean}\nrun_bytes {run_bytes}\n", time.0);
+        let Self { time, boot, clean, .. } = self;
+        let _ = write!(text, "\ntime_ms {}\nboot {boot}\nclean {clean}\n", time.0);
+        for RunName { number, bytes, checksum } in self.runs() {
+            let _ = writeln!(text, "run {number} {bytes} {checksum:08x}");
+        }
         let checksum = crc32c::crc32c(text.as_bytes());
         let _ = writeln!(text, "crc32c {checksum:08x}");
         text
     }
 
-    /// Whether the text is a whole manifest of another version.
-    pub(crate) fn is_of_another_version(text: &str) -> bool {
-        checked(text).is_some_and(|above| above.lines().next() != Some(TITLE))
+    /// The runs, the newest first; none in version 1.
+    pub(crate) fn runs(&self) -> &[RunName] {
+        match &self.state {
+            StateFiles::Runs(runs) => runs,
+            StateFiles::Version1 { .. } => &[],
+        }
     }
 
-    /// `None` if the text is not a whole manifest of this version.
+    /// Bytes of the state.
+    pub(crate) fn state_bytes(&self) -> u64 {
+        match &self.state {
+            StateFiles::Runs(runs) => runs.iter().map(|run| run.bytes).sum(),
+            StateFiles::Version1 { bytes } => *bytes,
+        }
+    }
+
+    /// Whether the text is a whole manifest of another version.
+    pub(crate) fn is_of_another_version(text: &str) -> bool {
+        checked(text).is_some_and(|above| ![Some(TITLE), Some(TITLE_1)].contains(&above.lines().next()))
+    }
+
+    /// `None` if the text is not a whole manifest of this version or the one before.
     pub(crate) fn from_text(text: &str) -> Option<Self> {
         let mut lines = checked(text)?.lines();
-        if lines.next()? != TITLE {
-            return None;
-        }
+        let title = lines.next()?;
         let mut value = |key: &str| lines.next()?.strip_prefix(key)?.strip_prefix(' ').map(str::to_owned);
-        Some(Self {
+        let manifest = Self {
             position: Lsn(value("position")?.parse().ok()?),
             cursor: Cursor::from_bytes(&from_hex(&value("cursor")?)?).ok()?,
             time: Timestamp(value("time_ms")?.parse().ok()?),
             boot: value("boot")?.parse().ok()?,
             clean: value("clean")?.parse().ok()?,
-            run_bytes: value("run_bytes")?.parse().ok()?,
-        })
+            state: StateFiles::Runs(Vec::new()),
+        };
+        let state = match title {
+            TITLE => StateFiles::Runs(lines.map(RunName::from_line).collect::<Option<_>>()?),
+            TITLE_1 => StateFiles::Version1 { bytes: value("run_bytes")?.parse().ok()? },
+            _ => return None,
+        };
+        Some(Self { state, ..manifest })
+    }
+}
+
+impl RunName {
+    pub(crate) fn of(run: &Run) -> Self {
+        Self { number: run.number, bytes: run.bytes, checksum: run.checksum }
+    }
+
+    fn from_line(line: &str) -> Option<Self> {
+        let mut words = line.strip_prefix("run ")?.split(' ');
+        let name = Self {
+            number: words.next()?.parse().ok()?,
+            bytes: words.next()?.parse().ok()?,
+            checksum: u32::from_str_radix(words.next()?, 16).ok()?,
+        };
+        words.next().is_none().then_some(name)
     }
 }
 
@@ -90,18 +155,22 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn text_round_trips_and_a_changed_byte_is_noticed() {
-        let manifest = Manifest {
+    fn manifest() -> Manifest {
+        let run = |number| RunName { number, bytes: 4096 * number, checksum: 0xab };
+        Manifest {
             position: Lsn(77),
             cursor: Cursor::from_bytes(&[1, 2, 255]).unwrap(),
             time: Timestamp(5),
             boot: 3,
             clean: true,
-            run_bytes: 9,
-        };
-        let text = manifest.to_text();
-        assert_eq!(Manifest::from_text(&text), Some(manifest));
+            state: StateFiles::Runs(vec![run(12), run(3)]),
+        }
+    }
+
+    #[test]
+    fn text_round_trips_and_a_changed_byte_is_noticed() {
+        let text = manifest().to_text();
+        assert_eq!(Manifest::from_text(&text), Some(manifest()));
         for at in 0..text.len() {
             let mut damaged = text.clone().into_bytes();
             damaged[at] ^= 1;
@@ -112,5 +181,17 @@ mod tests {
             );
             assert_eq!(Manifest::from_text(&text[..at]), None, "cut at {at}");
         }
+    }
+
+    #[test]
+    fn version_1_is_read_and_a_later_one_is_told_apart() {
+        let sealed = |above: &str| format!("{above}crc32c {:08x}\n", crc32c::crc32c(above.as_bytes()));
+        let lines = "position 77\ncursor 0102ff\ntime_ms 5\nboot 3\nclean true\n";
+        let first = sealed(&format!("{TITLE_1}\n{lines}run_bytes 9\n"));
+        let expected = Manifest { state: StateFiles::Version1 { bytes: 9 }, ..manifest() };
+        assert_eq!(Manifest::from_text(&first), Some(expected));
+        assert!(!Manifest::is_of_another_version(&first));
+        let later = sealed(&format!("forebay-manifest 3\n{lines}"));
+        assert!(Manifest::is_of_another_version(&later) && Manifest::from_text(&later).is_none());
     }
 }

@@ -1,35 +1,50 @@
 //! Checkpoints: the state at a position, written down so that a restart does not begin at the beginning.
 //!
-//! A checkpoint is a *run* (all rows of the state, sorted) and a *manifest* that names it. Both are written once and
-//! never changed; what no manifest names is swept away. The manifest is written when the journal is durable up to
-//! its position, and only then is the journal trimmed. The last two manifests are kept, and the journal since the older,
-//! so that a damaged newest one costs a longer replay and nothing else.
+//! What has changed since the checkpoint before is *sealed*, and written as a *run*: sorted rows. Runs laid over one another are the
+//! state, and a *manifest* names them. All are written once and never changed; what no manifest names is swept away. The manifest is
+//! written when the journal is durable up to its position, and only then is the journal trimmed. Runs are merged so that there are
+//! few of them. The last two manifests are kept, and the journal since the older, so that a damaged newest one costs a
+//! longer replay and nothing else.
 
 mod job;
+mod live;
 mod manifest;
-mod run_file;
+mod merging;
 mod store;
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use broker::{Lsn, Sealed, Timestamp};
 use mistakes::{Mistake, is_planted};
 
 use crate::engine::Engine;
+use crate::run::Run;
 
 pub use job::{CheckpointDone, CheckpointError, CheckpointJob};
-pub(crate) use manifest::Manifest;
+use job::{Space, Work};
+pub(crate) use manifest::{Manifest, RunName, StateFiles};
 pub use store::CheckpointDamage;
-pub(crate) use store::CheckpointStore;
+pub(crate) use store::{CheckpointStore, Loaded};
 
 /// Where the checkpoints of an engine stand.
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
     store: CheckpointStore,
-    /// Segments that the journal had sealed at the last seal.
+    /// The runs that the newest manifest names, the newest first.
+    runs: Vec<Arc<Run>>,
+    /// The newest manifest, if it is of this version.
+    manifest: Option<Manifest>,
+    /// So many runs, from the newest on, want to be merged.
+    to_merge: Option<usize>,
+    /// The number of the next run.
+    next_run: u64,
+    /// Segments that the journal had sealed when a checkpoint was last begun.
     sealed_segments: u64,
-    /// A seal whose position is not yet durable.
-    sealed: Option<PendingSeal>,
+    /// A seal that no manifest covers: it is not yet durable, is being written, or could not be written.
+    sealed: Option<Arc<PendingSeal>>,
+    /// It could not be written, and waits for the next try.
+    has_failed: bool,
     /// A job that nobody has taken yet.
     job: Option<CheckpointJob>,
     under_way: bool,
@@ -38,6 +53,7 @@ pub(crate) struct Checkpoints {
     written_up_to: Lsn,
 }
 
+/// What has changed up to a position.
 #[derive(Debug)]
 struct PendingSeal {
     position: Lsn,
@@ -48,11 +64,23 @@ struct PendingSeal {
 }
 
 impl Checkpoints {
-    pub(crate) fn new(store: CheckpointStore) -> Self {
+    /// Goes on where the newest checkpoint ends: with its manifest and its runs.
+    pub(crate) fn new(
+        store: CheckpointStore,
+        next_run: u64,
+        newest: Option<(Manifest, Vec<Arc<Run>>)>,
+    ) -> Self {
+        let (manifest, runs) = newest.unzip();
+        let runs = runs.unwrap_or_default();
         Self {
             store,
+            to_merge: merging::due(&runs),
+            runs,
+            manifest,
+            next_run,
             sealed_segments: 0,
             sealed: None,
+            has_failed: false,
             job: None,
             under_way: false,
             written: 0,
@@ -73,31 +101,39 @@ impl Engine {
         self.checkpoints.job.take()
     }
 
-    /// Takes a job's outcome: the journal behind it is let go.
+    /// Takes a job's outcome: the journal behind a checkpoint is let go.
     ///
     /// A checkpoint that could not be written harms nothing but space and the next start: it is logged, and tried again
     /// when the next segment is full.
     pub fn checkpoint_done(&mut self, outcome: Result<CheckpointDone, CheckpointError>) {
-        self.checkpoints.under_way = false;
+        let checkpoints = &mut self.checkpoints;
+        checkpoints.under_way = false;
         match outcome {
             Err(error) => {
-                tracing::error!("the checkpoint was not written, the journal keeps growing: {error}")
+                checkpoints.has_failed = true;
+                tracing::error!("the checkpoint was not written, the journal keeps growing: {error}");
             }
-            Ok(done) => {
-                self.checkpoints.written += 1;
-                self.checkpoints.written_up_to = done.position;
-                tracing::debug!(position = done.position.0, bytes = done.run_bytes, "checkpoint written");
-                if let (Some(writer), Some(before)) = (&mut self.writer, done.trim_before) {
-                    let keep: Vec<RangeInclusive<journal::Lsn>> = done
-                        .live
-                        .iter()
-                        .filter(|_| !is_planted(Mistake::LiveSegmentTrimmed))
-                        .map(|(first, last)| journal::Lsn(first.0)..=journal::Lsn(last.0))
-                        .collect();
-                    writer.trim(journal::Lsn(before.0), &keep);
-                }
+            Ok(CheckpointDone { position, run_bytes, runs, manifest, space }) => {
+                checkpoints.to_merge = merging::due(&runs);
+                (checkpoints.runs, checkpoints.manifest) = (runs, Some(manifest));
+                let Some(space) = space else { return };
+                checkpoints.sealed = None;
+                checkpoints.written += 1;
+                checkpoints.written_up_to = position;
+                tracing::debug!(position = position.0, bytes = run_bytes, "checkpoint written");
+                self.let_go(space);
             }
         }
+    }
+
+    fn let_go(&mut self, Space { trim_before, live }: Space) {
+        let (Some(writer), Some(before)) = (&mut self.writer, trim_before) else { return };
+        let keep: Vec<RangeInclusive<journal::Lsn>> = live
+            .iter()
+            .filter(|_| !is_planted(Mistake::LiveSegmentTrimmed))
+            .map(|(first, last)| journal::Lsn(first.0)..=journal::Lsn(last.0))
+            .collect();
+        writer.trim(journal::Lsn(before.0), &keep);
     }
 
     /// Ends the engine, which [`Self::is_drained`]: writes a last checkpoint that says so, and closes the journal.
@@ -105,37 +141,61 @@ impl Engine {
     /// The next start then has nothing to replay, and knows exactly which messages were delivered before. Blocks for
     /// the writing of the checkpoint.
     pub fn close(&mut self, now: Timestamp) -> Result<(), CheckpointError> {
-        let written = if self.failed.is_none() && self.is_drained() {
-            self.seal(now);
-            self.prepare_job(true);
-            self.checkpoints.job.take().map_or(Ok(()), |job| job.run().map(|_| ()))
-        } else {
-            Ok(())
-        };
+        let written = if self.failed.is_none() && self.is_drained() { self.write_last(now) } else { Ok(()) };
         if let Some(writer) = self.writer.take() {
             writer.close();
         }
         written
     }
 
+    fn write_last(&mut self, now: Timestamp) -> Result<(), CheckpointError> {
+        // What an earlier seal has given out, no later one does.
+        if self.checkpoints.sealed.is_some() {
+            self.run_flush(false)?;
+        }
+        self.seal(now);
+        self.run_flush(true)
+    }
+
+    fn run_flush(&mut self, clean: bool) -> Result<(), CheckpointError> {
+        let Some(job) = self.flush_job(clean) else { return Ok(()) };
+        let mut done = job.run()?;
+        // The journal is about to close: the next boot frees what may go.
+        done.space.iter_mut().for_each(|space| space.trim_before = None);
+        self.checkpoint_done(Ok(done));
+        Ok(())
+    }
+
     /// Begins a checkpoint when the journal has begun a new segment, or is short of room that a checkpoint may free, and makes
-    /// the job when its position is durable.
+    /// the job when its position is durable. Merges runs when there is nothing else to do.
     pub(crate) fn consider_checkpoint(&mut self, now: Timestamp) {
         let Some(sealed_segments) = self.writer.as_ref().map(|writer| writer.sealed_count()) else { return };
         let wants_room = self.wants_room_by_checkpoint(now);
-        let busy = self.checkpoints.under_way || self.checkpoints.sealed.is_some();
-        // Also when nothing durable changed: then the segment is full of spilled bodies, and only a trim frees it.
-        if !busy && (wants_room || sealed_segments > self.checkpoints.sealed_segments) {
-            self.checkpoints.sealed_segments = sealed_segments;
-            if !self.out.entry.bytes.is_empty() {
-                self.append();
-            }
-            self.seal(now);
+        if self.checkpoints.under_way {
+            return;
         }
-        let is_safe =
-            |sealed: &PendingSeal| sealed.position <= self.durable || is_planted(Mistake::ManifestBeforeSync);
-        if self.checkpoints.sealed.as_ref().is_some_and(is_safe) {
-            self.prepare_job(false);
+        // Also when nothing durable changed: then the segment is full of spilled bodies, and only a trim frees it.
+        if wants_room || sealed_segments > self.checkpoints.sealed_segments {
+            self.checkpoints.sealed_segments = sealed_segments;
+            self.checkpoints.has_failed = false;
+            if self.checkpoints.sealed.is_none() {
+                if !self.out.entry.bytes.is_empty() {
+                    self.append();
+                }
+                self.seal(now);
+            }
+        }
+        let is_safe = |sealed: &Arc<PendingSeal>| {
+            sealed.position <= self.durable || is_planted(Mistake::ManifestBeforeSync)
+        };
+        let job = match &self.checkpoints.sealed {
+            Some(sealed) if is_safe(sealed) && !self.checkpoints.has_failed => self.flush_job(false),
+            Some(_) => None,
+            None => self.merge_job(),
+        };
+        if job.is_some() {
+            self.checkpoints.under_way = true;
+            self.checkpoints.job = job;
         }
     }
 
@@ -148,30 +208,37 @@ impl Engine {
     fn seal(&mut self, now: Timestamp) {
         debug_assert!(self.out.entry.bytes.is_empty());
         let also_live = self.bodies.blocks.spilled_entries().chain(self.entries_in_use()).collect();
-        // Each run stands alone, so it has to have everything.
-        self.broker.forget_seals();
         let state = self.broker.seal();
-        self.checkpoints.sealed = Some(PendingSeal { position: self.appended, time: now, state, also_live });
+        let sealed = PendingSeal { position: self.appended, time: now, state, also_live };
+        self.checkpoints.sealed = Some(Arc::new(sealed));
     }
 
-    fn prepare_job(&mut self, clean: bool) {
-        let (Some(sealed), Some(writer)) = (self.checkpoints.sealed.take(), self.writer.as_ref()) else {
-            return;
-        };
+    fn flush_job(&mut self, clean: bool) -> Option<CheckpointJob> {
+        let (sealed, writer) = (Arc::clone(self.checkpoints.sealed.as_ref()?), self.writer.as_ref()?);
         let manifest = Manifest {
             position: sealed.position,
             cursor: writer.cursor(journal::Lsn(sealed.position.0)),
             time: sealed.time,
             boot: self.broker.boot(),
             clean,
-            run_bytes: 0,
+            state: StateFiles::Runs(Vec::new()),
         };
-        self.checkpoints.under_way = true;
-        self.checkpoints.job = Some(CheckpointJob::new(
-            self.checkpoints.store.clone(),
-            manifest,
-            sealed.state,
-            sealed.also_live,
-        ));
+        let segments = writer.segments();
+        Some(self.checkpoints.job(manifest, Work::Flush { sealed, segments }))
+    }
+
+    fn merge_job(&mut self) -> Option<CheckpointJob> {
+        let count = self.checkpoints.to_merge.filter(|_| !self.checkpoints.has_failed)?;
+        let manifest = self.checkpoints.manifest.clone()?;
+        Some(self.checkpoints.job(manifest, Work::Merge { count }))
+    }
+}
+
+impl Checkpoints {
+    fn job(&mut self, manifest: Manifest, work: Work) -> CheckpointJob {
+        // Also of what comes to nothing: a file may be left of it.
+        self.next_run += 1;
+        let (store, runs) = (self.store.clone(), self.runs.clone());
+        CheckpointJob { store, number: self.next_run - 1, runs, manifest, work }
     }
 }

@@ -1,20 +1,20 @@
 //! The folder of a vhost's checkpoints.
 
+use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use broker::{Broker, Lsn, Row, Sealed};
+use broker::{Broker, Conclusions, Lsn, Sealed};
 use bytes::{Bytes, BytesMut};
 use journal::LogName;
 use journal::storage::{Storage, StorageFile};
 
 use super::job::CheckpointError;
-use super::manifest::Manifest;
-use super::run_file::{self, RunWriter};
+use super::manifest::{Manifest, RunName, StateFiles};
+use crate::run::{Merged, Row, RowToWrite, Run, RunDamage, RunFile, RunWriter, read_version_1};
 
-/// Reads and writes the files of one vhost's checkpoints: `checkpoints/<log>/run-<position>` and
-/// `manifest-<position>`. The run of a last checkpoint is `last-<position>`: it may have the position of the one before
-/// it, whose run stays untouched until the manifest names the other.
+/// Reads and writes the files of one vhost's checkpoints: `checkpoints/<log>/rows-<number>` for the runs and
+/// `manifest-<position>`. Version 1 had runs named `run-<position>` and, at a clean end, `last-<position>`.
 #[derive(Clone)]
 pub(crate) struct CheckpointStore {
     storage: Arc<dyn Storage>,
@@ -24,8 +24,9 @@ pub(crate) struct CheckpointStore {
 }
 
 const ROOT: &str = "checkpoints";
-const RUN: &str = "run-";
-const LAST_RUN: &str = "last-";
+const RUN: &str = "rows-";
+const RUN_1: &str = "run-";
+const LAST_RUN_1: &str = "last-";
 const MANIFEST: &str = "manifest-";
 const TEMPORARY: &str = ".tmp";
 /// A file that only takes room, to be given to the next checkpoint when there is no other: without it nothing of a full
@@ -35,6 +36,16 @@ const BALLAST: &str = "ballast";
 const BALLAST_SHARE: u64 = 8;
 /// Manifests that are kept: the newest and one to fall back on.
 const KEPT: usize = 2;
+/// A run is synced each time that so much of it is written: a flood of it would delay the syncs of the journal.
+const SYNC_EVERY_BYTES: u64 = 1024 * 1024;
+
+/// A checkpoint that was read.
+pub(crate) struct Loaded {
+    pub(crate) manifest: Manifest,
+    pub(crate) broker: Broker,
+    /// The runs that it is made of, the newest first; none if they are of version 1.
+    pub(crate) runs: Vec<Arc<Run>>,
+}
 
 impl CheckpointStore {
     /// Opens the folder, and makes it if it is not there.
@@ -66,54 +77,81 @@ impl CheckpointStore {
         if storage.exists(ROOT)? { storage.list(ROOT) } else { Ok(Vec::new()) }
     }
 
-    /// The newest checkpoint that is whole: its manifest and the broker that it describes. What is damaged is passed
-    /// over, with a word in the log.
+    /// The newest checkpoint that is whole, and what is wrong with the newest of all, if it is another. What is damaged is
+    /// passed over, with a word in the log.
     pub(crate) fn load(
         &self,
         fresh: impl Fn() -> Broker,
-    ) -> Result<Option<(Manifest, Broker)>, CheckpointError> {
+    ) -> Result<(Option<Loaded>, Option<CheckpointDamage>), CheckpointError> {
+        let mut newest = None;
         for position in self.manifests()?.into_iter().rev() {
-            match self.load_one(position, fresh()) {
-                Ok(found) => return Ok(Some(found)),
-                Err(_) => tracing::warn!(
-                    "checkpoint {}/{} is damaged; falling back on the one before it and a longer replay",
-                    self.folder,
-                    name(MANIFEST, position)
-                ),
-            }
+            let damage = match self.load_one(position, fresh()) {
+                Ok(loaded) => return Ok((Some(loaded), newest)),
+                Err(damage) => damage,
+            };
+            let CheckpointDamage { file, offset, detail, .. } = &damage;
+            let manifest = self.manifest_path(position);
+            tracing::warn!(
+                manifest,
+                file,
+                offset,
+                detail,
+                "a checkpoint is damaged; falling back on the one before it"
+            );
+            newest.get_or_insert(damage);
         }
-        Ok(None)
+        Ok((None, newest))
     }
 
     /// Removes what no manifest names: the rests of a checkpoint that a crash cut short. And manifests above `loaded`,
     /// which are damaged: they must not count as ones to fall back on.
     pub(crate) fn sweep(&self, loaded: Option<Lsn>) -> Result<(), CheckpointError> {
-        let mut manifests = self.manifests()?;
-        manifests.retain(|position| loaded.is_none_or(|loaded| *position <= loaded));
-        for file in self.files()? {
-            let is_of =
-                |position: &Lsn| [RUN, LAST_RUN, MANIFEST].iter().any(|kind| file == name(kind, *position));
-            if file != BALLAST && !manifests.iter().any(is_of) {
-                let path = self.path(&file);
-                self.check(&path, self.storage.remove(&path))?;
+        for position in self.manifests()? {
+            if loaded.is_some_and(|loaded| position > loaded) {
+                self.remove(&name(MANIFEST, position.0))?;
             }
         }
-        Ok(())
+        self.remove_unnamed()
     }
 
-    /// Writes the run that a manifest will name. Its length in bytes, and the entries that its rows name, some more than once.
-    pub(crate) fn write_run(
+    /// A number that no run has.
+    pub(crate) fn next_run(&self) -> Result<u64, CheckpointError> {
+        let number = |file: &String| u64::from_str_radix(file.strip_prefix(RUN)?, 16).ok();
+        Ok(self.files()?.iter().filter_map(number).max().unwrap_or(0) + 1)
+    }
+
+    /// Writes the rows of a seal as a run.
+    pub(crate) fn write_run(&self, number: u64, state: &Sealed) -> Result<Arc<Run>, CheckpointError> {
+        self.write_run_by(number, |writer| {
+            let mut result = Ok(());
+            state.rows(|row| {
+                if result.is_ok() {
+                    let broker::Row { key, value, entries, is_alone } = row;
+                    result = writer.row(RowToWrite { key, value, entries, is_alone });
+                }
+            });
+            result
+        })
+    }
+
+    /// Writes the rows of several runs, the newest first, as one. Without those that say that there is no such row, if no
+    /// older run is left that might have it.
+    pub(crate) fn merge(
         &self,
-        manifest: &Manifest,
-        state: &Sealed,
-    ) -> Result<(u64, Vec<Lsn>), CheckpointError> {
-        let path = self.path(&run_of(manifest));
-        let written = self.write_run_to(&path, state);
-        if written.is_err() {
-            // Half a run only takes room. If it can't be removed, the next one of its position or the next start does so.
-            let _ = self.storage.remove(&path);
-        }
-        self.check(&path, written)
+        number: u64,
+        runs: &[Arc<Run>],
+        keep_gone: bool,
+    ) -> Result<Arc<Run>, CheckpointError> {
+        let error = |damage: RunDamage| io::Error::new(io::ErrorKind::InvalidData, damage.to_string());
+        self.write_run_by(number, |writer| {
+            let mut merged = self.merged(runs)?.map_err(error)?;
+            while let Some(row) = merged.next().map_err(error)? {
+                if row.value.is_some() || keep_gone {
+                    writer.row(RowToWrite::from(&row))?;
+                }
+            }
+            Ok(())
+        })
     }
 
     /// Gives the ballast's room to whoever comes first. False if there was none.
@@ -150,97 +188,251 @@ impl CheckpointStore {
         file.preallocate(bytes.max(before)).inspect_err(|_| drop(file.set_len(before)))
     }
 
-    /// Writes a manifest, removes all but the last two, and says which position the older of them has.
+    /// Writes a manifest, removes all but the last two and what neither of them names, and says which position the older of
+    /// them has.
     pub(crate) fn write_manifest(&self, manifest: &Manifest) -> Result<Option<Lsn>, CheckpointError> {
-        let path = self.path(&name(MANIFEST, manifest.position));
+        let path = self.manifest_path(manifest.position);
         self.check(&path, self.replace(&path, manifest.to_text().as_bytes()))?;
         let manifests = self.manifests()?;
         let (obsolete, kept) = manifests.split_at(manifests.len().saturating_sub(KEPT));
+        // The manifests first: a run without a manifest is swept, a manifest without its run is damage.
         for position in obsolete {
-            // The manifest first: a run without a manifest is swept, a manifest without its run is damage.
-            for kind in [MANIFEST, RUN, LAST_RUN] {
-                let path = self.path(&name(kind, *position));
-                if self.check(&path, self.storage.exists(&path))? {
-                    self.check(&path, self.storage.remove(&path))?;
-                }
-            }
+            self.remove(&name(MANIFEST, position.0))?;
         }
+        self.remove_unnamed()?;
         Ok((kept.len() == KEPT).then(|| kept[0]))
     }
 
     /// The checkpoint of a manifest, or what is wrong with it.
-    pub(crate) fn load_one(
+    pub(crate) fn load_one(&self, position: Lsn, broker: Broker) -> Result<Loaded, CheckpointDamage> {
+        let manifest = self.read_manifest(position)?;
+        match &manifest.state {
+            StateFiles::Runs(names) => {
+                let runs = names.iter().map(|name| self.open_run(name)).collect::<Result<Vec<_>, _>>()?;
+                let broker = self.load_runs(&runs, broker)?;
+                Ok(Loaded { manifest, broker, runs })
+            }
+            StateFiles::Version1 { bytes } => {
+                let mut broker = self.load_version_1(&manifest, *bytes, broker)?;
+                broker.forget_seals();
+                Ok(Loaded { manifest, broker, runs: Vec::new() })
+            }
+        }
+    }
+
+    /// A manifest, or what is wrong with it.
+    pub(crate) fn read_manifest(&self, position: Lsn) -> Result<Manifest, CheckpointDamage> {
+        let path = self.manifest_path(position);
+        let manifest = self.read(&path).map_err(|error| CheckpointDamage::unreadable(&path, &error))?;
+        let text = std::str::from_utf8(&manifest).unwrap_or_default();
+        if Manifest::is_of_another_version(text) {
+            return Err(CheckpointDamage::newer(&path));
+        }
+        let manifest = Manifest::from_text(text).filter(|manifest| manifest.position == position);
+        manifest.ok_or_else(|| CheckpointDamage::new(&path, 0, "it is not a whole manifest"))
+    }
+
+    /// The row that is alone in this block of a run.
+    pub(crate) fn read_row(&self, run: &Run, at: usize) -> Result<Row, CheckpointDamage> {
+        let path = self.run_path(run.number);
+        let file = self.storage.open(&path).map_err(|error| CheckpointDamage::unreadable(&path, &error))?;
+        run.row_at(&*file, at).map_err(|damage| self.damage(damage))
+    }
+
+    fn open_run(&self, run_name: &RunName) -> Result<Arc<Run>, CheckpointDamage> {
+        let path = self.run_path(run_name.number);
+        let file = self.storage.open(&path).map_err(|error| CheckpointDamage::unreadable(&path, &error))?;
+        let run = Run::open(run_name.number, &*file).map_err(|damage| self.damage(damage))?;
+        match RunName::of(&run) == *run_name {
+            true => Ok(run),
+            false => Err(CheckpointDamage::new(&path, 0, "it is not the run that its manifest names")),
+        }
+    }
+
+    /// What can be read of a checkpoint whose runs are damaged, laid over a state that was put together from the journal, and what
+    /// cannot be read of it. Of that state remains what no run speaks of only if it may be among what is lost.
+    pub(crate) fn load_over(
         &self,
         position: Lsn,
         mut broker: Broker,
-    ) -> Result<(Manifest, Broker), CheckpointDamage> {
-        let damage = |file: &str, offset: u64, detail: &str| CheckpointDamage {
-            file: file.to_owned(),
-            offset,
-            detail: detail.to_owned(),
-            is_newer: false,
-        };
-        let newer =
-            |file: &str| CheckpointDamage { is_newer: true, ..damage(file, 0, "a newer Forebay wrote it") };
-        let path = self.path(&name(MANIFEST, position));
-        let manifest = self.read(&path).map_err(|error| damage(&path, 0, &unreadable(&error)))?;
-        let text = std::str::from_utf8(&manifest).unwrap_or_default();
-        if Manifest::is_of_another_version(text) {
-            return Err(newer(&path));
+        conclusions: &mut Conclusions,
+    ) -> Result<(Manifest, Broker, Vec<CheckpointDamage>), CheckpointDamage> {
+        let manifest = self.read_manifest(position)?;
+        let (mut runs, mut damages) = (Vec::new(), Vec::new());
+        for name in manifest.runs() {
+            match self.open_run(name) {
+                Ok(run) => runs.push(run),
+                Err(damage) => {
+                    damages.push(damage);
+                    runs.extend(self.scan_run(name));
+                }
+            }
         }
-        let manifest = Manifest::from_text(text).filter(|manifest| manifest.position == position);
-        let manifest = manifest.ok_or_else(|| damage(&path, 0, "it is not a whole manifest"))?;
-        let path = self.path(&run_of(&manifest));
-        let run = self.read(&path).map_err(|error| damage(&path, 0, &unreadable(&error)))?;
-        if manifest.run_bytes != run.len() as u64 {
-            let detail = format!("the run has {} bytes, its manifest says {}", run.len(), manifest.run_bytes);
-            return Err(damage(&path, manifest.run_bytes.min(run.len() as u64), &detail));
+        // Of a run without an index, nobody knows what was in it.
+        let is_all_in_doubt = !damages.is_empty();
+        let unreadable = |error| CheckpointDamage::unreadable(&self.folder, &error);
+        let files = self.with_files(&runs).map_err(unreadable)?;
+        let mut merged = Merged::over_holes(files).map_err(|damage| self.damage(damage))?;
+        let mut put = BTreeSet::new();
+        while let Some(Row { key, value, .. }) = merged.next().map_err(|damage| self.damage(damage))? {
+            let Some(value) = value else { continue };
+            if !broker.restore_over(&key, value, conclusions) {
+                let detail = "a row cannot be put back without those that are lost";
+                let rows = Some(broker::describe_rows(&key, &key));
+                damages.push(CheckpointDamage { rows, ..CheckpointDamage::new(&self.folder, 0, detail) });
+            }
+            put.insert(key);
         }
-        let restored = run_file::read(run.clone(), |key, value| broker.restore(key, value).ok());
+        let passed_over = merged.into_damages();
+        broker.keep_rows(|key| {
+            let mut lost = passed_over.iter().filter_map(|damage| damage.keys.as_ref());
+            is_all_in_doubt
+                || put.contains(key)
+                || lost.any(|(first, last)| (&first[..]..=&last[..]).contains(&key))
+        });
+        damages.extend(passed_over.into_iter().map(|damage| self.damage(damage)));
+        Ok((manifest, broker, damages))
+    }
+
+    /// What is left of a run that cannot be opened; nothing if the file is gone or cannot be read.
+    fn scan_run(&self, run_name: &RunName) -> Option<Arc<Run>> {
+        let file = self.storage.open(&self.run_path(run_name.number)).ok()?;
+        Run::scan(run_name.number, &*file).ok()
+    }
+
+    fn load_runs(&self, runs: &[Arc<Run>], mut broker: Broker) -> Result<Broker, CheckpointDamage> {
+        let unreadable = |error| CheckpointDamage::unreadable(&self.folder, &error);
+        let mut merged = self.merged(runs).map_err(unreadable)?.map_err(|damage| self.damage(damage))?;
+        while let Some(row) = merged.next().map_err(|damage| self.damage(damage))? {
+            let Some(value) = row.value else { continue };
+            // Whole, and yet not understood.
+            let newer = || CheckpointDamage::newer(&self.run_path(runs.first().map_or(0, |run| run.number)));
+            broker.restore(&row.key, value).map_err(|_| newer())?;
+        }
+        Ok(broker)
+    }
+
+    fn load_version_1(
+        &self,
+        manifest: &Manifest,
+        bytes: u64,
+        mut broker: Broker,
+    ) -> Result<Broker, CheckpointDamage> {
+        let kind = if manifest.clean { LAST_RUN_1 } else { RUN_1 };
+        let path = self.path(&name(kind, manifest.position.0));
+        let run = self.read(&path).map_err(|error| CheckpointDamage::unreadable(&path, &error))?;
+        if bytes != run.len() as u64 {
+            let detail = format!("the run has {} bytes, its manifest says {bytes}", run.len());
+            return Err(CheckpointDamage::new(&path, bytes.min(run.len() as u64), &detail));
+        }
+        let restored = read_version_1(run.clone(), |key, value| broker.restore(key, value).ok());
         // Whole, and yet not understood.
-        if restored.is_err() && run_file::read(run, |_, _| Some(())).is_ok() {
-            return Err(newer(&path));
+        if restored.is_err() && read_version_1(run, |_, _| Some(())).is_ok() {
+            return Err(CheckpointDamage::newer(&path));
         }
-        restored.map_err(|offset| damage(&path, offset, "a block of the run is not as it was written"))?;
-        Ok((manifest, broker))
+        let damage =
+            |offset| CheckpointDamage::new(&path, offset, "a block of the run is not as it was written");
+        restored.map_err(damage)?;
+        Ok(broker)
+    }
+
+    fn merged(&self, runs: &[Arc<Run>]) -> io::Result<Result<Merged, RunDamage>> {
+        Ok(Merged::new(self.with_files(runs)?))
+    }
+
+    fn with_files(&self, runs: &[Arc<Run>]) -> io::Result<Vec<RunFile>> {
+        let open = |run: &Arc<Run>| Ok((Arc::clone(run), self.storage.open(&self.run_path(run.number))?));
+        runs.iter().map(open).collect()
+    }
+
+    fn damage(&self, damage: RunDamage) -> CheckpointDamage {
+        let RunDamage { number, offset, detail, keys } = damage;
+        let rows = keys.map(|(first, last)| broker::describe_rows(&first, &last));
+        CheckpointDamage { rows, ..CheckpointDamage::new(&self.run_path(number), offset, &detail) }
     }
 
     /// Removes all files but those of the checkpoint at this position.
     pub(crate) fn keep_only(&self, position: Lsn) -> Result<(), CheckpointError> {
-        for file in self.files()? {
-            if ![RUN, MANIFEST].iter().any(|kind| file == name(kind, position)) {
-                let path = self.path(&file);
-                self.check(&path, self.storage.remove(&path))?;
-            }
+        for other in self.manifests()?.into_iter().filter(|other| *other != position) {
+            self.remove(&name(MANIFEST, other.0))?;
         }
+        self.remove(BALLAST)?;
+        self.remove_unnamed()?;
         self.check(&self.folder, self.storage.sync_directory(&self.folder))
     }
 
     /// The name of the manifest at this position.
     pub(crate) fn manifest_path(&self, position: Lsn) -> String {
-        self.path(&name(MANIFEST, position))
+        self.path(&name(MANIFEST, position.0))
     }
 
-    fn write_run_to(&self, path: &str, state: &Sealed) -> io::Result<(u64, Vec<Lsn>)> {
-        // A run of this position may be left from a checkpoint that was cut short.
+    /// Removes what no manifest names.
+    fn remove_unnamed(&self) -> Result<(), CheckpointError> {
+        let mut named = BTreeSet::from([BALLAST.to_owned()]);
+        for position in self.manifests()? {
+            named.insert(name(MANIFEST, position.0));
+            // What a damaged one names, nobody knows.
+            let Ok(manifest) = self.read_manifest(position) else { continue };
+            named.extend(manifest.runs().iter().map(|run| name(RUN, run.number)));
+            if let StateFiles::Version1 { .. } = manifest.state {
+                named.insert(name(if manifest.clean { LAST_RUN_1 } else { RUN_1 }, position.0));
+            }
+        }
+        for file in self.files()?.into_iter().filter(|file| !named.contains(file)) {
+            self.remove(&file)?;
+        }
+        Ok(())
+    }
+
+    fn remove(&self, file: &str) -> Result<(), CheckpointError> {
+        let path = self.path(file);
+        match self.check(&path, self.storage.exists(&path))? {
+            true => self.check(&path, self.storage.remove(&path)),
+            false => Ok(()),
+        }
+    }
+
+    /// Writes a run, durably.
+    fn write_run_by(
+        &self,
+        number: u64,
+        write: impl FnOnce(&mut RunWriter<&mut dyn FnMut(&[u8]) -> io::Result<()>>) -> io::Result<()>,
+    ) -> Result<Arc<Run>, CheckpointError> {
+        let path = self.run_path(number);
+        let written = self.write_run_to(&path, number, write);
+        if written.is_err() {
+            // Half a run only takes room. If it can't be removed, the next checkpoint or the next start does so.
+            let _ = self.storage.remove(&path);
+        }
+        self.check(&path, written)
+    }
+
+    fn write_run_to(
+        &self,
+        path: &str,
+        number: u64,
+        write: impl FnOnce(&mut RunWriter<&mut dyn FnMut(&[u8]) -> io::Result<()>>) -> io::Result<()>,
+    ) -> io::Result<Arc<Run>> {
+        // Left from the first try, if this is the second.
         if self.storage.exists(path)? {
             self.storage.remove(path)?;
         }
         let file = self.storage.create(path)?;
-        let mut offset = 0;
-        let mut writer = RunWriter::new(|piece: &[u8]| append(&*file, &mut offset, piece))?;
-        let (mut result, mut live) = (Ok(()), Vec::new());
-        state.rows(|Row { key, value, .. }| {
-            let Some(value) = value.filter(|_| result.is_ok()) else { return };
-            let entries = broker::entries_in_row(key, Bytes::copy_from_slice(value));
-            live.extend(entries.into_iter().flatten());
-            result = writer.row(key, value);
-        });
-        result?;
-        writer.finish()?;
+        let (mut offset, mut synced) = (0, 0);
+        let mut sink = |piece: &[u8]| {
+            append(&*file, &mut offset, piece)?;
+            if offset - synced >= SYNC_EVERY_BYTES {
+                synced = offset;
+                file.sync_data()?;
+            }
+            Ok(())
+        };
+        let mut writer = RunWriter::new(&mut sink as &mut dyn FnMut(&[u8]) -> io::Result<()>)?;
+        write(&mut writer)?;
+        let run = writer.finish(number)?;
         file.sync_all()?;
         self.storage.sync_directory(&self.folder)?;
-        Ok((offset, live))
+        Ok(run)
     }
 
     fn replace(&self, path: &str, content: &[u8]) -> io::Result<()> {
@@ -276,6 +468,10 @@ impl CheckpointStore {
         self.check(&self.folder, self.storage.list(&self.folder))
     }
 
+    fn run_path(&self, number: u64) -> String {
+        self.path(&name(RUN, number))
+    }
+
     pub(crate) fn path(&self, file: &str) -> String {
         format!("{}/{file}", self.folder)
     }
@@ -296,12 +492,24 @@ pub struct CheckpointDamage {
     pub detail: String,
     /// It is whole, but this version does not understand it.
     pub is_newer: bool,
+    /// The rows that were there, in words; nothing if nobody knows.
+    pub rows: Option<String>,
 }
 
-fn unreadable(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "the file is missing".to_owned(),
-        _ => format!("the disk cannot read it ({error})"),
+impl CheckpointDamage {
+    fn new(file: &str, offset: u64, detail: &str) -> Self {
+        Self { file: file.to_owned(), offset, detail: detail.to_owned(), is_newer: false, rows: None }
+    }
+
+    fn newer(file: &str) -> Self {
+        Self { is_newer: true, ..Self::new(file, 0, "a newer Forebay wrote it") }
+    }
+
+    fn unreadable(file: &str, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::new(file, 0, "the file is missing"),
+            _ => Self::new(file, 0, &format!("the disk cannot read it ({error})")),
+        }
     }
 }
 
@@ -317,12 +525,7 @@ fn append(file: &dyn StorageFile, offset: &mut u64, piece: &[u8]) -> io::Result<
     Ok(())
 }
 
-/// The run that a manifest names.
-fn run_of(manifest: &Manifest) -> String {
-    name(if manifest.clean { LAST_RUN } else { RUN }, manifest.position)
-}
-
-/// The position in hexadecimal with all its digits, so that names sort as positions do.
-fn name(kind: &str, position: Lsn) -> String {
-    format!("{kind}{:016x}", position.0)
+/// The number in hexadecimal with all its digits, so that names sort as numbers do.
+fn name(kind: &str, number: u64) -> String {
+    format!("{kind}{number:016x}")
 }

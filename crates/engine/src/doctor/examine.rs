@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use broker::{Broker, Home, LostMessage, Lsn};
+use broker::{Broker, Conclusions, Home, LostMessage, Lsn};
 use field_table::ShortString;
 use journal::{Flaw, FlawKind, LogName, Survey};
 
 use super::findings::{CheckpointFinding, Damage, Examination, Meaning, QueueCount, Start};
-use super::salvage::{Salvage, salvage};
+use super::salvage::{Salvage, replay_up_to, salvage};
 use super::{DataFiles, DoctorError, Remains};
-use crate::checkpoint::{CheckpointStore, Manifest};
+use crate::checkpoint::{CheckpointDamage, CheckpointStore, Loaded, Manifest};
 
 /// Looks at one log and its checkpoints. Nobody may have opened them.
 ///
@@ -31,18 +31,30 @@ pub(super) fn investigate(
     let survey = Survey::of(Arc::clone(&files.journal), log)?;
     let (checkpoints, newest) = look_at_checkpoints(files, log)?;
     refuse_newer(files, survey.as_ref(), &checkpoints)?;
+    let mut rest = Rest::default();
+    // Where the journal goes back to its first entry, nobody needs a checkpoint.
+    let is_trimmed = survey.as_ref().is_none_or(|survey| survey.foresee(None).is_err());
+    let newest = match newest {
+        None if is_trimmed => look_at_the_rest(files, log, survey.as_ref(), &mut rest)?,
+        newest => newest,
+    };
     let (manifest, broker) = newest.unzip();
-    let state = salvage(survey.as_ref(), manifest.as_ref().zip(broker))?;
-    let start = foresee(survey.as_ref(), manifest.as_ref(), &state);
+    let state = salvage(survey.as_ref(), manifest.as_ref().zip(broker), rest.conclusions)?;
+    // A start wants a whole one.
+    let start = foresee(survey.as_ref(), manifest.as_ref().filter(|_| rest.rows.is_empty()), &state);
     let Salvage { mut broker, from, mut losses, .. } = state;
     let is_whole = |finding: &&CheckpointFinding| finding.whole.is_some();
     let fallback = checkpoints.iter().rev().filter(is_whole).nth(1).map(|finding| Lsn(finding.position));
     let findings =
         Findings { files, survey: survey.as_ref(), broker: &broker, from, fallback, lost: &losses.messages };
     let (mut damages, scars) = findings.of_journal();
-    damages.extend(of_checkpoints(&checkpoints));
+    damages.extend(match &rest.rows[..] {
+        [] => of_checkpoints(&checkpoints),
+        rows => of_rows(rows),
+    });
     damages.extend(findings.unexplained(&damages, &start));
     losses.glimpses = findings.glimpses();
+    losses.rows = rest.rows;
     broker.drop_lost(&losses.messages);
     let census = broker.census();
     let log = log.clone();
@@ -61,8 +73,8 @@ fn look_at_checkpoints(files: &DataFiles, log: &LogName) -> Result<Checkpoints, 
     for position in store.manifests()? {
         let loaded = store.load_one(position, Broker::new(broker::Settings::default()));
         let (whole, damage) = match loaded {
-            Ok((manifest, broker)) => {
-                let whole = (manifest.time, manifest.run_bytes, manifest.clean);
+            Ok(Loaded { manifest, broker, .. }) => {
+                let whole = (manifest.time, manifest.state_bytes(), manifest.clean);
                 newest = Some((manifest, broker));
                 (Some(whole), None)
             }
@@ -72,6 +84,37 @@ fn look_at_checkpoints(files: &DataFiles, log: &LogName) -> Result<Checkpoints, 
         findings.push(CheckpointFinding { manifest, position: position.0, whole, damage });
     }
     Ok((findings, newest))
+}
+
+/// What is left of a checkpoint that is not whole.
+#[derive(Default)]
+struct Rest {
+    /// What cannot be read of it.
+    rows: Vec<CheckpointDamage>,
+    conclusions: Conclusions,
+}
+
+/// No checkpoint is whole: the newest whose manifest is.
+fn look_at_the_rest(
+    files: &DataFiles,
+    log: &LogName,
+    survey: Option<&Survey>,
+    rest: &mut Rest,
+) -> Result<Option<(Manifest, Broker)>, DoctorError> {
+    let Some(store) = CheckpointStore::look(Arc::clone(&files.data), log)? else { return Ok(None) };
+    for position in store.manifests()?.into_iter().rev() {
+        // One of version 1 has no runs, and damage anywhere is damage to all of it.
+        if !store.read_manifest(position).is_ok_and(|manifest| !manifest.runs().is_empty()) {
+            continue;
+        }
+        let mut conclusions = Conclusions::default();
+        let old = replay_up_to(survey, position)?;
+        if let Ok((manifest, broker, rows)) = store.load_over(position, old, &mut conclusions) {
+            *rest = Rest { rows, conclusions };
+            return Ok(Some((manifest, broker)));
+        }
+    }
+    Ok(None)
 }
 
 /// What this version does not understand is no damage, and it must not be repaired away.
@@ -121,6 +164,18 @@ fn of_checkpoints(checkpoints: &[CheckpointFinding]) -> Vec<Damage> {
             remains: None,
         })
         .collect()
+}
+
+fn of_rows(rows: &[CheckpointDamage]) -> Vec<Damage> {
+    let damage = |damage: &CheckpointDamage| Damage {
+        file: damage.file.clone(),
+        offset: damage.offset,
+        entries: None,
+        detail: damage.detail.clone(),
+        meaning: Meaning::Rows { about: damage.rows.clone() },
+        remains: None,
+    };
+    rows.iter().map(damage).collect()
 }
 
 /// What the flaws of a journal are weighed against.
@@ -208,7 +263,7 @@ impl Findings<'_> {
             remains: None,
         });
         let explains = |damage: &Damage| match damage.meaning {
-            Meaning::StartRefused | Meaning::CheckpointsLost => true,
+            Meaning::StartRefused | Meaning::CheckpointsLost | Meaning::Rows { .. } => true,
             Meaning::Bodies { start_refused, .. } => start_refused,
             _ => false,
         };

@@ -92,6 +92,11 @@ pub enum Meaning {
     FallbackLost,
     /// No checkpoint is left: a start needs the journal from its first entry on.
     CheckpointsLost,
+    /// A start is refused. No checkpoint is whole, and a repair begins with the newest, without what it says there.
+    Rows {
+        /// What that is about, where it is known.
+        about: Option<String>,
+    },
     /// Nothing: nobody needs what lay there.
     Nothing,
 }
@@ -108,6 +113,8 @@ pub struct QueueCount {
 /// What cannot be brought back.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Losses {
+    /// What the checkpoint says that cannot be read.
+    pub rows: Vec<CheckpointDamage>,
     /// Entries behind the checkpoint that cannot be read: what was published, settled and declared in them.
     pub entries: Vec<RangeInclusive<u64>>,
     /// Messages and results whose bytes cannot be read.
@@ -132,6 +139,9 @@ impl Losses {
     /// Whether nothing is lost.
     #[must_use]
     pub fn is_none(&self) -> bool {
-        self.entries.is_empty() && self.messages.is_empty() && self.begins_at.is_none()
+        self.rows.is_empty()
+            && self.entries.is_empty()
+            && self.messages.is_empty()
+            && self.begins_at.is_none()
     }
 }

@@ -16,7 +16,7 @@ use journal::{FileOptions, LogName};
 
 use super::examine::{examine, investigate};
 use super::{DataFiles, DoctorError, Examination};
-use crate::checkpoint::{CheckpointStore, Manifest};
+use crate::checkpoint::{CheckpointStore, Manifest, RunName, StateFiles};
 
 /// Where repairs put things aside, in the data directory: a folder for each repair, counting from 1.
 const ASIDE: &str = "damaged";
@@ -75,10 +75,10 @@ pub fn repair(
     let (lsn, cursor) = survey.begin_anew(journal::Lsn(behind.0), options)?;
     let boot = survey.epoch.0.max(broker.boot()).max(manifest.map_or(0, |manifest| manifest.boot));
     let position = Lsn(lsn.0);
-    let mut manifest = Manifest { position, cursor, time: now, boot, clean: false, run_bytes: 0 };
     broker.forget_seals();
-    (manifest.run_bytes, _) = store.write_run(&manifest, &broker.seal())?;
-    store.write_manifest(&manifest)?;
+    let run = store.write_run(store.next_run()?, &broker.seal())?;
+    let state = StateFiles::Runs(vec![RunName::of(&run)]);
+    store.write_manifest(&Manifest { position, cursor, time: now, boot, clean: false, state })?;
     store.keep_only(position)?;
 
     let after = examine(files, log)?;

@@ -1,6 +1,6 @@
 //! The state that can be had: the newest whole checkpoint, and every readable entry behind it.
 
-use broker::{Broker, Home, Lsn, Record, StoredMessage};
+use broker::{Broker, Conclusions, Home, Lsn, Record, StoredMessage};
 use journal::Survey;
 
 use super::DoctorError;
@@ -22,12 +22,14 @@ pub(super) struct Salvage {
 pub(super) fn salvage(
     survey: Option<&Survey>,
     checkpoint: Option<(&Manifest, Broker)>,
+    conclusions: Conclusions,
 ) -> Result<Salvage, DoctorError> {
     let (from, broker) = match checkpoint {
         Some((manifest, broker)) => (manifest.position, broker),
         None => (Lsn::NONE, Broker::new(broker::Settings::default())),
     };
-    let mut salvage = Salvage { broker, from, entries: 0, bytes: 0, losses: Losses::default() };
+    let mut salvage =
+        Salvage { broker, from, entries: 0, bytes: 0, losses: Losses { conclusions, ..Losses::default() } };
     let Some(survey) = survey else {
         salvage.find_lost(|_| true);
         return Ok(salvage);
@@ -57,6 +59,27 @@ pub(super) fn salvage(
         Home::Volatile(_) => false,
     });
     Ok(salvage)
+}
+
+/// What the journal still says of the state at this entry: with holes where it was trimmed.
+pub(super) fn replay_up_to(survey: Option<&Survey>, position: Lsn) -> Result<Broker, DoctorError> {
+    let (mut broker, mut conclusions) = (Broker::new(broker::Settings::default()), Conclusions::default());
+    let mut expected = Lsn::NONE.next();
+    for entry in survey.iter().flat_map(|survey| survey.entries(journal::Lsn(0))) {
+        let entry = entry?;
+        let lsn = Lsn(entry.lsn.0);
+        if lsn > position {
+            break;
+        }
+        if lsn > expected {
+            conclusions.hole();
+        }
+        for record in Record::read_entry(lsn, entry.bytes) {
+            broker.apply_over_holes(record?, &mut conclusions);
+        }
+        expected = lsn.next();
+    }
+    Ok(broker)
 }
 
 impl Salvage {

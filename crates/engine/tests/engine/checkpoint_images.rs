@@ -33,7 +33,9 @@ pub(crate) fn check_bytes(bytes: &[u8]) {
         true => bench.close(),
         false => bench.journal.crash(0),
     }
-    let manifests = files(&bench, "manifest-");
+    // Each manifest with all the files that it needs.
+    let checkpoints: Vec<Vec<String>> =
+        files(&bench, "manifest-").iter().map(|name| needs(&bench, name)).collect();
     let mut damaged = Vec::new();
     for _ in 0..choices.byte() % 4 {
         damaged.extend(damage(&bench, &mut choices));
@@ -45,14 +47,8 @@ pub(crate) fn check_bytes(bytes: &[u8]) {
             assert_eq!(found, left, "after damage of {damaged:?}");
         }
         Err(error) => {
-            let is_whole = |manifest: &&String| {
-                let position = manifest.trim_start_matches("manifest-");
-                !damaged.iter().any(|file: &String| file.ends_with(position))
-            };
-            assert!(
-                !manifests.iter().any(|manifest| is_whole(&manifest)),
-                "{error}, after damage of {damaged:?}"
-            );
+            let is_whole = |files: &Vec<String>| !files.iter().any(|file| damaged.contains(file));
+            assert!(!checkpoints.iter().any(is_whole), "{error}, after damage of {damaged:?}");
         }
     }
 }
@@ -60,6 +56,17 @@ pub(crate) fn check_bytes(bytes: &[u8]) {
 fn files(bench: &Bench, beginning: &str) -> Vec<String> {
     let names = bench.storage.list(FOLDER).expect("the folder is there");
     names.into_iter().filter(|name| name.starts_with(beginning)).collect()
+}
+
+/// The files that a checkpoint is made of.
+fn needs(bench: &Bench, manifest: &str) -> Vec<String> {
+    let file = bench.storage.open(&format!("{FOLDER}/{manifest}")).expect("it is listed");
+    let mut text = vec![0; file.len().expect("it has a size") as usize];
+    file.read_exact_at(&mut text, 0).expect("it can be read");
+    let text = String::from_utf8(text).expect("a manifest is text");
+    let runs =
+        text.lines().filter_map(|line| line.strip_prefix("run ")?.split(' ').next()?.parse::<u64>().ok());
+    runs.map(|number| format!("rows-{number:016x}")).chain([manifest.to_owned()]).collect()
 }
 
 /// Damages a file, and says which.

@@ -67,7 +67,7 @@ fn the_journal_behind_two_checkpoints_is_freed_but_for_living_bodies() {
 
 #[test]
 fn a_damaged_newest_manifest_costs_a_longer_replay_and_nothing_else() {
-    for file in ["manifest-", "run-"] {
+    for file in ["manifest-", "rows-"] {
         let (mut bench, one) = started();
         publish_all(&mut bench, one, 1..=12);
         bench.ask(one, [get("q"), ack(1, false)]);

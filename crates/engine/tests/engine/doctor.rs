@@ -138,7 +138,7 @@ const CASES: &[Case] = &[
     },
     Case {
         name: "the newest run",
-        inflict: |directory| flip(&directory.data, &directory.checkpoint("run-", 0), 30),
+        inflict: |directory| flip(&directory.data, &directory.checkpoint("rows-", 0), 30),
         refused: false,
         meanings: &["newest run: passed over"],
         lost: &[],
@@ -151,10 +151,20 @@ const CASES: &[Case] = &[
         lost: &[],
     },
     Case {
-        name: "the older run",
-        inflict: |directory| flip(&directory.data, &directory.checkpoint("run-", 1), 30),
+        name: "the older manifest",
+        inflict: |directory| flip(&directory.data, &directory.checkpoint("manifest-", 1), 30),
         refused: false,
-        meanings: &["older run: no fallback"],
+        meanings: &["older manifest: no fallback"],
+        lost: &[],
+    },
+    Case {
+        name: "the oldest run, where the page of a queue is",
+        inflict: |directory| {
+            let (path, offset) = directory.page_of(1);
+            flip(&directory.data, &path, offset);
+        },
+        refused: true,
+        meanings: &["older run: lost the places of messages 0 to 511 of queue number 1"],
         lost: &[],
     },
     Case {
@@ -172,13 +182,14 @@ const CASES: &[Case] = &[
 
 /// A short form of what a damage means.
 fn describe(directory: &Directory, examination: &Examination) -> Vec<String> {
-    let newest_run = directory.checkpoint("run-", 0);
+    let newest_run = directory.checkpoint("rows-", 0);
     let tail = format!("journal/{}", directory.entry_of("m100").0);
     let describe = |damage: &engine::doctor::Damage| {
         let file = match damage.file.as_str() {
             file if file == newest_run => "newest run".to_owned(),
-            file if file.starts_with("checkpoints/vhost/run-") => "older run".to_owned(),
+            file if file.starts_with("checkpoints/vhost/rows-") => "older run".to_owned(),
             file if file == directory.checkpoint("manifest-", 0) => "newest manifest".to_owned(),
+            file if file == directory.checkpoint("manifest-", 1) => "older manifest".to_owned(),
             file if file == tail => "journal/TAIL".to_owned(),
             file => file.to_owned(),
         };
@@ -190,6 +201,7 @@ fn describe(directory: &Directory, examination: &Examination) -> Vec<String> {
             }
             Meaning::CheckpointPassedOver => "passed over".to_owned(),
             Meaning::FallbackLost => "no fallback".to_owned(),
+            Meaning::Rows { about } => format!("lost {}", about.as_deref().unwrap_or("changes")),
             other => format!("{other:?}"),
         };
         format!("{file}: {meaning}")
@@ -408,7 +420,7 @@ fn what_a_newer_version_wrote_is_not_repaired_away() {
     };
     let newer_manifest = |manifest: &mut Vec<u8>| {
         let text =
-            String::from_utf8(manifest.clone()).unwrap().replace("forebay-manifest 1", "forebay-manifest 2");
+            String::from_utf8(manifest.clone()).unwrap().replace("forebay-manifest 2", "forebay-manifest 3");
         let above = text.rsplit_once("crc32c ").unwrap().0;
         *manifest = format!("{above}crc32c {:08x}\n", crc32c::crc32c(above.as_bytes())).into_bytes();
     };

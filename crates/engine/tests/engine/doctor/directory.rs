@@ -112,6 +112,17 @@ impl Directory {
         panic!("{message} is nowhere");
     }
 
+    /// Where the page with the first messages of a queue lies in the oldest run: (file, offset).
+    pub(super) fn page_of(&self, queue: u64) -> (String, u64) {
+        let names = self.data.list("checkpoints/vhost").unwrap();
+        let oldest = names.iter().find(|name| name.starts_with("rows-")).unwrap();
+        let path = format!("checkpoints/vhost/{oldest}");
+        let key = [&b"P"[..], &queue.to_be_bytes(), &[0], &0u64.to_be_bytes()].concat();
+        let bytes = read(&self.data, &path);
+        let at = bytes.windows(key.len()).position(|window| window == key).unwrap();
+        (path, (at + key.len()) as u64)
+    }
+
     pub(super) fn checkpoint(&self, kind: &str, nth_from_newest: usize) -> String {
         let names = self.data.list("checkpoints/vhost").unwrap();
         let of_kind = names.iter().filter(|name| name.starts_with(kind));

@@ -40,6 +40,7 @@ fn host(files: &DataFiles, examination: &Examination) -> Value {
         "queues": examination.census.queues.iter().map(queue).collect::<Vec<_>>(),
         "damages": examination.damages.iter().map(damage).collect::<Vec<_>>(),
         "scars": examination.scars.iter().map(damage).collect::<Vec<_>>(),
+        "rows_lost": losses.rows.iter().map(|damage| &damage.rows).collect::<Vec<_>>(),
         "entries_lost": losses.entries.iter().map(|range| json!([range.start(), range.end()])).collect::<Vec<_>>(),
         "messages_lost": losses.messages.iter().filter(|message| !message.is_result).count(),
         "results_lost": losses.messages.iter().filter(|message| message.is_result).count(),
@@ -99,6 +100,7 @@ fn damage(damage: &Damage) -> Value {
         Meaning::CheckpointPassedOver => ("checkpoint_passed_over", false),
         Meaning::FallbackLost => ("fallback_lost", false),
         Meaning::CheckpointsLost => ("checkpoints_lost", false),
+        Meaning::Rows { .. } => ("rows", true),
         Meaning::Nothing => ("nothing", false),
     };
     let queues: Map<String, Value> = match &damage.meaning {

@@ -62,6 +62,13 @@ fn entries_lost(lines: &mut Vec<String>, examination: &Examination) {
         ));
         lines.push("  messages that were settled long ago may be delivered again".to_owned());
     }
+    for damage in &losses.rows {
+        let rows = damage.rows.as_deref().unwrap_or("all that had changed since the run before it");
+        lines.push(format!("of the checkpoint, in {}: {rows}", damage.file));
+    }
+    if !losses.rows.is_empty() {
+        lines.push("  messages that were settled may be delivered again".to_owned());
+    }
     for range in &losses.entries {
         lines.push(format!("{}: what was published, settled and declared in it", entries(range)));
         let here = examination.damages.iter().filter(|damage| damage.entries.as_ref() == Some(range));

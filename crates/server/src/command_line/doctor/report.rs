@@ -189,6 +189,10 @@ fn meaning(meaning: &Meaning) -> Vec<String> {
         Meaning::CheckpointsLost => {
             vec!["no checkpoint is whole: a start needs the journal from its first entry on".to_owned()]
         }
+        Meaning::Rows { about } => {
+            let about = about.as_deref().unwrap_or("all that had changed since the run before it");
+            vec![format!("lost here: {about}"), "a start would be refused: no checkpoint is whole".to_owned()]
+        }
         Meaning::Nothing => vec!["nobody needs what lay here".to_owned()],
     }
 }

@@ -1,4 +1,4 @@
-//! A run: sorted rows in checked blocks.
+//! Runs of version 1, which each held all of the state: read, and no longer written.
 //!
 //! ```text
 //! "FBRUN" 0 0 1        magic and format version
@@ -7,62 +7,13 @@
 //! row                  u16 length | key | u32 length | value
 //! ```
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Buf, Bytes};
 
 const MAGIC: &[u8; 8] = b"FBRUN\0\0\x01";
-/// A block is closed at this many bytes.
-const BLOCK_BYTES: usize = 64 * 1024;
-
-/// Builds a run, handing it out piece by piece.
-pub(super) struct RunWriter<Sink> {
-    sink: Sink,
-    block: Vec<u8>,
-    rows: u64,
-}
-
-impl<Error, Sink: FnMut(&[u8]) -> Result<(), Error>> RunWriter<Sink> {
-    pub(super) fn new(mut sink: Sink) -> Result<Self, Error> {
-        sink(MAGIC)?;
-        Ok(Self { sink, block: Vec::with_capacity(BLOCK_BYTES * 2), rows: 0 })
-    }
-
-    /// Adds a row; keys are at most 65,535 bytes.
-    pub(super) fn row(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
-        self.block.put_u16(u16::try_from(key.len()).expect("a key is below 64 KiB"));
-        self.block.put_slice(key);
-        self.block.put_u32(u32::try_from(value.len()).expect("a value is below 4 GiB"));
-        self.block.put_slice(value);
-        self.rows += 1;
-        if self.block.len() >= BLOCK_BYTES { self.flush() } else { Ok(()) }
-    }
-
-    pub(super) fn finish(mut self) -> Result<(), Error> {
-        self.flush()?;
-        let rows = self.rows.to_be_bytes();
-        let mut footer = Vec::new();
-        footer.put_u32(0);
-        footer.put_u32(crc32c::crc32c(&rows));
-        footer.put_slice(&rows);
-        (self.sink)(&footer)
-    }
-
-    fn flush(&mut self) -> Result<(), Error> {
-        if self.block.is_empty() {
-            return Ok(());
-        }
-        let mut header = Vec::with_capacity(8);
-        header.put_u32(u32::try_from(self.block.len()).expect("a block is below 4 GiB"));
-        header.put_u32(crc32c::crc32c(&self.block));
-        (self.sink)(&header)?;
-        (self.sink)(&self.block)?;
-        self.block.clear();
-        Ok(())
-    }
-}
 
 /// Reads a run; `row` says whether it could take the row. If the run is not whole, the offset of the first block that is
 /// not.
-pub(super) fn read(mut run: Bytes, mut row: impl FnMut(&[u8], Bytes) -> Option<()>) -> Result<(), u64> {
+pub(crate) fn read(mut run: Bytes, mut row: impl FnMut(&[u8], Bytes) -> Option<()>) -> Result<(), u64> {
     let bytes = run.len();
     if run.len() < MAGIC.len() || run.split_to(MAGIC.len()) != MAGIC[..] {
         return Err(0);
@@ -109,19 +60,34 @@ fn take(bytes: &mut Bytes, length: usize) -> Option<Bytes> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::BufMut;
+
     use super::*;
 
+    /// As version 0.1 wrote it, in blocks of 64 KiB.
     fn run(rows: u32) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let mut writer = RunWriter::new(|piece: &[u8]| {
-            bytes.extend_from_slice(piece);
-            Ok::<(), ()>(())
-        })
-        .unwrap();
+        let (mut bytes, mut block) = (MAGIC.to_vec(), Vec::new());
+        let mut flush = |block: &mut Vec<u8>| {
+            bytes.put_u32(block.len() as u32);
+            bytes.put_u32(crc32c::crc32c(block));
+            bytes.append(block);
+        };
         for number in 0..rows {
-            writer.row(&number.to_be_bytes(), &vec![number as u8; number as usize % 300]).unwrap();
+            block.put_u16(4);
+            block.put_u32(number);
+            block.put_u32(number % 300);
+            block.put_bytes(number as u8, number as usize % 300);
+            if block.len() >= 64 * 1024 {
+                flush(&mut block);
+            }
         }
-        writer.finish().unwrap();
+        if !block.is_empty() {
+            flush(&mut block);
+        }
+        let rows = u64::from(rows).to_be_bytes();
+        bytes.put_u32(0);
+        bytes.put_u32(crc32c::crc32c(&rows));
+        bytes.put_slice(&rows);
         bytes
     }
 
