@@ -1,4 +1,5 @@
-//! `cargo xtask depth`: millions of messages without a consumer must not fill memory, and come out in order.
+//! `cargo xtask depth`: millions of messages without a consumer must not fill memory, are there again soon after a kill, and come
+//! out in order.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,9 +15,12 @@ use crate::target::{Target, TargetArguments};
 
 #[derive(clap::Args)]
 pub(crate) struct DepthArguments {
-    /// How many messages of 1 KB to put into the queue.
+    /// How many messages to put into the queue.
     #[arg(long, default_value_t = 3_000_000)]
     messages: u64,
+    /// Bytes of each, from 8 to 60,000.
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(8..=60_000))]
+    body_bytes: u32,
     /// The server's cache budget; its memory must stay below this plus 64 bytes a message.
     #[arg(long, default_value_t = 256)]
     budget_mb: u64,
@@ -26,7 +30,6 @@ pub(crate) struct DepthArguments {
 
 const CHANNEL: u16 = 1;
 const QUEUE: &str = "depth";
-const BODY_BYTES: usize = 1024;
 const BYTES_PER_MESSAGE: u64 = 64;
 
 /// Publishes that may wait for their confirm.
@@ -39,17 +42,23 @@ const BATCH: u64 = 200;
 const ACK_EVERY: u64 = 500;
 
 pub(crate) fn run(arguments: &DepthArguments) -> Result<()> {
-    let target = arguments.target.start(&[])?;
-    let table = Table::start(&["step", "messages", "seconds", "anonymous MB", "1000/s"], 12);
-    let progress = Progress { target: &target, table, started: Instant::now() };
-    let mut peer = Peer::open(&target.endpoint())?;
-    peer.set_wait_max(Duration::from_secs(60))?;
-    fill(&mut peer, arguments.messages, &progress)?;
+    let mut target = arguments.target.start(&[])?;
+    let table = Table::start(&["step", "messages", "seconds", "anonymous MB", "written MB", "1000/s"], 12);
+    let progress = Progress { table, started: Instant::now() };
+    let mut peer = connected(&target)?;
+    fill(&mut peer, &target, arguments, &progress)?;
 
     // Whatever was only waiting to be written has been by now.
     thread::sleep(Duration::from_secs(2));
     let anonymous_bytes = target.usage().map(|usage| usage.anonymous_bytes);
-    drain(&mut peer, arguments.messages, &progress)?;
+    let killed = Instant::now();
+    if let Target::Fresh { server, .. } = &mut target {
+        server.kill()?;
+        server.restart()?;
+        println!("killed and ready again after {:.2} s", killed.elapsed().as_secs_f64());
+        peer = connected(&target)?;
+    }
+    drain(&mut peer, &target, arguments, &progress, killed)?;
     let limit_bytes = (arguments.budget_mb << 20) + BYTES_PER_MESSAGE * arguments.messages;
     match anonymous_bytes {
         None => println!("memory is unknown; name the broker's process with --pid"),
@@ -63,29 +72,46 @@ pub(crate) fn run(arguments: &DepthArguments) -> Result<()> {
     Ok(())
 }
 
+fn connected(target: &Target) -> Result<Peer> {
+    let mut peer = Peer::open(&target.endpoint())?;
+    peer.set_wait_max(Duration::from_secs(60))?;
+    Ok(peer)
+}
+
 /// Prints how far it has got.
-struct Progress<'a> {
-    target: &'a Target,
+struct Progress {
     table: Table,
     started: Instant,
 }
 
-impl Progress<'_> {
-    fn tell(&self, step: &str, count: u64, since: Instant) {
-        let memory =
-            self.target.usage().map_or("unknown".to_owned(), |u| (u.anonymous_bytes >> 20).to_string());
+impl Progress {
+    fn tell(&self, target: &Target, step: &str, count: u64, since: Instant) {
+        let usage = target.usage();
+        let megabytes =
+            |bytes: Option<u64>| bytes.map_or("unknown".to_owned(), |bytes| (bytes >> 20).to_string());
+        let memory = megabytes(usage.map(|usage| usage.anonymous_bytes));
+        let written = megabytes(usage.map(|usage| usage.written_bytes));
         let rate = count as f64 / since.elapsed().as_secs_f64() / 1000.0;
         let seconds = format!("{:.1}", self.started.elapsed().as_secs_f64());
-        self.table.row(&[format!("{step:<12}"), count.to_string(), seconds, memory, format!("{rate:.1}")]);
+        self.table.row(&[
+            format!("{step:<12}"),
+            count.to_string(),
+            seconds,
+            memory,
+            written,
+            format!("{rate:.1}"),
+        ]);
     }
 }
 
-fn fill(peer: &mut Peer, messages: u64, progress: &Progress<'_>) -> Result<()> {
+fn fill(peer: &mut Peer, server: &Target, arguments: &DepthArguments, progress: &Progress) -> Result<()> {
+    let messages = arguments.messages;
     peer.open_confirm_channel(CHANNEL)?;
     let declare = queue::Declare { queue: short(QUEUE), durable: true, ..Default::default() };
     let _: queue::DeclareOk = peer.call(CHANNEL, declare)?;
     let target = Publication { exchange: b"", routing_key: QUEUE.as_bytes(), mandatory: false };
-    let (properties, mut body, mut out) = (persistent(), vec![b'x'; BODY_BYTES], Vec::new());
+    let (properties, mut body, mut out) =
+        (persistent(), vec![b'x'; arguments.body_bytes as usize], Vec::new());
     let (mut published, mut confirmed, since) = (0, Confirmed::default(), Instant::now());
     while confirmed.count() < messages {
         while published < messages && published - confirmed.count() < WINDOW {
@@ -102,7 +128,7 @@ fn fill(peer: &mut Peer, messages: u64, progress: &Progress<'_>) -> Result<()> {
         let before = confirmed.count();
         wait_confirms(peer, &mut confirmed)?;
         if crossed(before, confirmed.count(), messages / 10) {
-            progress.tell("fill", confirmed.count(), since);
+            progress.tell(server, "fill", confirmed.count(), since);
         }
     }
     Ok(())
@@ -117,7 +143,14 @@ fn wait_confirms(peer: &mut Peer, confirmed: &mut Confirmed) -> Result<()> {
     Ok(())
 }
 
-fn drain(peer: &mut Peer, messages: u64, progress: &Progress<'_>) -> Result<()> {
+fn drain(
+    peer: &mut Peer,
+    server: &Target,
+    arguments: &DepthArguments,
+    progress: &Progress,
+    killed: Instant,
+) -> Result<()> {
+    let messages = arguments.messages;
     let drain_channel = CHANNEL + 1;
     peer.open_channel(drain_channel)?;
     let qos = basic::Qos { prefetch_count: 4 * ACK_EVERY as u16, ..Default::default() };
@@ -129,7 +162,10 @@ fn drain(peer: &mut Peer, messages: u64, progress: &Progress<'_>) -> Result<()> 
         let (deliver, content) = peer.expect_delivery(drain_channel)?;
         let number = content.body.first_chunk().map(|number| u64::from_be_bytes(*number));
         let number = number.context("a body without a number")?;
-        if number != expected || content.body.len() != BODY_BYTES {
+        if expected == 0 {
+            println!("the first message came {:.2} s after the kill", killed.elapsed().as_secs_f64());
+        }
+        if number != expected || content.body.len() != arguments.body_bytes as usize {
             bail!(
                 "message {expected} should come now; message {number} of {} bytes came",
                 content.body.len()
@@ -139,7 +175,7 @@ fn drain(peer: &mut Peer, messages: u64, progress: &Progress<'_>) -> Result<()> 
             peer.send(drain_channel, basic::Ack { delivery_tag: deliver.delivery_tag, multiple: true })?;
         }
         if crossed(expected, expected + 1, messages / 10) {
-            progress.tell("drain", expected + 1, since);
+            progress.tell(server, "drain", expected + 1, since);
         }
     }
     let deleted: queue::DeleteOk =
