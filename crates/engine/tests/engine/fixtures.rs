@@ -1,7 +1,7 @@
-//! Data directories of every released version, which stay readable for ever.
+//! Data directories of every format that there was, which stay readable for ever.
 //!
-//! `fixtures/VERSION` is a data directory as a killed server leaves it. It is made once, by
-//! [`write_the_fixture_of_this_version`], and never changed; what has to be found in it stands here in plain words.
+//! `fixtures/NAME` is a data directory as a killed server leaves it. It is made once, by [`write_the_fixture`], and never changed;
+//! what has to be found in it stands here in plain words.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -98,10 +98,17 @@ fn texts(messages: &[Envelope]) -> Vec<String> {
     messages.iter().map(|message| String::from_utf8(message.body().to_vec()).unwrap()).collect()
 }
 
+/// All of them, the newest last.
+const FIXTURES: [&str; 2] = ["0.1", "0.1-runs-2"];
+
 #[test]
-fn a_directory_of_version_0_1_is_read() {
+fn a_directory_of_any_format_is_read() {
+    FIXTURES.iter().for_each(|fixture| check(&folder().join(fixture)));
+}
+
+fn check(fixture: &Path) {
     let copy = tempfile::tempdir().unwrap();
-    copy_folder(&folder().join("0.1"), copy.path());
+    copy_folder(fixture, copy.path());
     check_examination(copy.path());
     let mut served = serve(copy.path(), FileOptions::new(1), READ_AT);
     check_start(&served);
@@ -188,16 +195,15 @@ fn check_messages(served: &mut Served) {
     assert!(served.take_all("scratch").is_empty());
 }
 
-/// Makes `fixtures/VERSION`. Once for each version that is released:
+/// Makes the newest of [`FIXTURES`]. Once for each version that is released, and when a format changes:
 ///
 /// ```text
-/// cargo test -p engine --test engine -- --ignored write_the_fixture_of_this_version
+/// cargo test -p engine --test engine -- --ignored write_the_fixture
 /// ```
 #[test]
-#[ignore = "makes files of the repository, once for each released version"]
-fn write_the_fixture_of_this_version() {
-    let version = env!("CARGO_PKG_VERSION").rsplit_once('.').unwrap().0;
-    let directory = folder().join(version);
+#[ignore = "makes files of the repository, once for each format"]
+fn write_the_fixture() {
+    let directory = folder().join(FIXTURES[FIXTURES.len() - 1]);
     assert!(!directory.exists(), "{} is there, and a fixture never changes", directory.display());
     fs::create_dir_all(directory.join("journal")).unwrap();
     let options = FileOptions {
