@@ -11,13 +11,13 @@ use super::latency::Latencies;
 
 /// How fast synced writes are, into a file that was written once with zeros.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct DiskSpeed {
+pub(crate) struct DiskSpeed {
     /// One write of 4 KB with fdatasync.
-    pub(super) sync_4k_p50_us: u32,
+    pub(crate) sync_4k_p50_us: u32,
     /// As above.
-    pub(super) sync_4k_p99_us: u32,
+    pub(crate) sync_4k_p99_us: u32,
     /// Writes of 1 MB with fdatasync each.
-    pub(super) synced_mb_per_s: f64,
+    pub(crate) synced_mb_per_s: f64,
 }
 
 const FILE_BYTES: usize = 64 << 20;
@@ -25,7 +25,7 @@ const MEGABYTE: usize = 1 << 20;
 
 impl DiskSpeed {
     /// Measures in this folder.
-    pub(super) fn measure(folder: &Path, small: bool) -> Result<Self> {
+    pub(crate) fn measure(folder: &Path, small: bool) -> Result<Self> {
         let path = folder.join("calibration");
         let mut file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
         file.write_all(&vec![0; FILE_BYTES])?;

@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use self::disk::DiskSpeed;
+pub(crate) use self::disk::DiskSpeed;
+pub(crate) use self::latency::Latencies;
 use self::report::Report;
 use self::workload::Workload;
 use crate::target::TargetArguments;
