@@ -1,6 +1,6 @@
 //! The broker that a chore works on: a fresh server of this workspace, or one that runs already.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
@@ -81,6 +81,14 @@ impl Target {
     pub(crate) fn http_address(&self) -> Option<String> {
         match self {
             Self::Fresh { server, .. } => Some(server.http_address()),
+            Self::Running { .. } => None,
+        }
+    }
+
+    /// Where a server of our own has its data.
+    pub(crate) fn data_dir(&self) -> Option<&Path> {
+        match self {
+            Self::Fresh { server, .. } => Some(server.data_dir()),
             Self::Running { .. } => None,
         }
     }

@@ -1,6 +1,7 @@
 //! `cargo xtask depth`: what a deep backlog costs in memory, time and disk. Each scenario is a file, and a fresh server; `all` runs them
 //! one after the other.
 
+mod disk;
 mod load;
 mod one_queue;
 mod one_unacked;

@@ -16,7 +16,7 @@ pub(super) fn run(arguments: &DepthArguments) -> Result<()> {
     let mut target = arguments.target.start(&[])?;
     let (messages, body_bytes) = (arguments.messages, arguments.body_bytes as usize);
     println!("\none queue, {messages} messages of {body_bytes} bytes");
-    let progress = Progress::start();
+    let progress = Progress::start(&target);
     let mut peer = connected(&target)?;
     let shallow = Backlog { queue: "shallow".into(), messages: SHALLOW.min(messages), body_bytes };
     shallow.declare(&mut peer)?;

@@ -22,7 +22,7 @@ pub(super) fn run(arguments: &DepthArguments) -> Result<()> {
     println!(
         "\none of {messages} messages of {body_bytes} bytes is never acked, all others are as they come"
     );
-    let progress = Progress::start();
+    let progress = Progress::start(&target);
     let backlog = Backlog { queue: "depth".into(), messages, body_bytes };
     let mut holder = connected(&target)?;
     backlog.declare(&mut holder)?;
@@ -62,13 +62,12 @@ pub(super) fn run(arguments: &DepthArguments) -> Result<()> {
         arguments.seconds,
         megabytes(folder_bytes(server.data_dir())?)
     );
-    let (published, written) = (messages * body_bytes as u64, server.usage()?.written_bytes);
-    println!(
-        "written: {} MB for {} MB of bodies, {:.2} times as much",
-        megabytes(written),
-        megabytes(published),
-        written as f64 / published as f64
-    );
+    let published = messages * body_bytes as u64;
+    if let Some(written) = progress.written_bytes(&target) {
+        let (written_mb, published_mb) = (megabytes(written), megabytes(published));
+        let times = written as f64 / published as f64;
+        println!("written: {written_mb} MB for {published_mb} MB of bodies, {times:.2} times as much");
+    }
     Ok(())
 }
 

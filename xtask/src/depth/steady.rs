@@ -22,7 +22,7 @@ pub(super) fn run(arguments: &DepthArguments) -> Result<()> {
     println!(
         "\n{messages} messages of {body_bytes} bytes stand there, {TRAFFIC_PER_S}/s of 1 KB come and go"
     );
-    let progress = Progress::start();
+    let progress = Progress::start(&target);
     let deep = Backlog { queue: "depth".into(), messages, body_bytes };
     let mut peer = connected(&target)?;
     deep.declare(&mut peer)?;

@@ -16,7 +16,7 @@ pub(super) fn run(arguments: &DepthArguments) -> Result<()> {
     let mut target = arguments.target.start(&[])?;
     let (messages, body_bytes) = (arguments.messages / QUEUES, arguments.body_bytes as usize);
     println!("\n{QUEUES} queues, {messages} messages of {body_bytes} bytes in each");
-    let progress = Progress::start();
+    let progress = Progress::start(&target);
     let backlogs: Vec<Backlog> = (0..QUEUES)
         .map(|number| Backlog { queue: format!("depth-{number}"), messages, body_bytes })
         .collect();

@@ -4,33 +4,24 @@ use std::fs;
 use std::io;
 use std::time::Duration;
 
-/// Processor time, memory and disk writes of a process at one moment.
+/// Processor time and memory of a process at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessUsage {
     /// User and system time of all threads, ended ones included. The kernel counts in steps of 10 ms.
     pub cpu_time: Duration,
     /// Memory that no file backs, in bytes: `RssAnon`.
     pub anonymous_bytes: u64,
-    /// Bytes that it has caused to be written to disks: `write_bytes`. 0 where the kernel does not count them.
-    pub written_bytes: u64,
 }
 
 impl ProcessUsage {
-    /// Reads `/proc/PID/stat`, `/proc/PID/status` and `/proc/PID/io`.
+    /// Reads `/proc/PID/stat` and `/proc/PID/status`.
     ///
     /// # Errors
     /// When there is no such process, or no Linux.
     pub fn of(process_id: u32) -> io::Result<Self> {
         let stat = fs::read_to_string(format!("/proc/{process_id}/stat"))?;
         let status = fs::read_to_string(format!("/proc/{process_id}/status"))?;
-        let io = fs::read_to_string(format!("/proc/{process_id}/io")).unwrap_or_default();
-        let read = || {
-            Some(Self {
-                cpu_time: cpu_time(&stat)?,
-                anonymous_bytes: anonymous_bytes(&status)?,
-                written_bytes: written_bytes(&io).unwrap_or(0),
-            })
-        };
+        let read = || Some(Self { cpu_time: cpu_time(&stat)?, anonymous_bytes: anonymous_bytes(&status)? });
         read().ok_or_else(|| io::Error::other(format!("/proc/{process_id} has an unknown form")))
     }
 }
@@ -48,10 +39,6 @@ fn anonymous_bytes(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)
-}
-
-fn written_bytes(io: &str) -> Option<u64> {
-    io.lines().find_map(|line| line.strip_prefix("write_bytes:"))?.trim().parse().ok()
 }
 
 #[cfg(test)]
