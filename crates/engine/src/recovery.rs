@@ -80,14 +80,21 @@ impl Engine {
             Some(Loaded { manifest, broker, runs }) => (Some(manifest), broker, runs),
             None => (None, Broker::new(core), Vec::new()),
         };
-        store.sweep(manifest.as_ref().map(|manifest| manifest.position))?;
+        // Where no checkpoint can be read, nobody knows yet what a repair may want.
+        if manifest.is_some() || damage.is_none() {
+            store.sweep(manifest.as_ref().map_or(Lsn::NONE, |manifest| manifest.position))?;
+        }
         store.keep_ballast(runs.first().map_or(0, |run| run.bytes));
         let claimed = claim(journal, log, manifest.as_ref());
-        let (epoch, claim) = claimed.map_err(|error| match damage {
+        let (epoch, claim) = match (claimed, damage) {
             // The journal cannot know why nobody tells it where to begin.
-            Some(damage) if manifest.is_none() => OpenError::Damaged(damage),
-            _ => OpenError::Claim(error),
-        })?;
+            (Err(_), Some(damage)) if manifest.is_none() => return Err(OpenError::Damaged(damage)),
+            (claimed, _) => claimed?,
+        };
+        if manifest.is_none() {
+            // The journal has everything from its first entry on: nobody wants what is left of the checkpoints.
+            store.sweep(Lsn::NONE)?;
+        }
         // What lies in a file of version 1 is in no run.
         let newest = manifest.clone().filter(|_| !runs.is_empty()).map(|manifest| (manifest, runs));
         let checkpoints = Checkpoints::new(store.clone(), store.next_run()?, newest);

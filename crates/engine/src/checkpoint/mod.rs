@@ -111,7 +111,8 @@ impl Engine {
         match outcome {
             Err(error) => {
                 checkpoints.has_failed = true;
-                tracing::error!("the checkpoint was not written, the journal keeps growing: {error}");
+                // Until a checkpoint is written, the journal keeps growing.
+                tracing::error!("no checkpoint was written, it is tried again at the next segment: {error}");
             }
             Ok(CheckpointDone { position, run_bytes, runs, manifest, space }) => {
                 checkpoints.to_merge = merging::due(&runs);

@@ -105,11 +105,9 @@ impl CheckpointStore {
 
     /// Removes what no manifest names: the rests of a checkpoint that a crash cut short. And manifests above `loaded`,
     /// which are damaged: they must not count as ones to fall back on.
-    pub(crate) fn sweep(&self, loaded: Option<Lsn>) -> Result<(), CheckpointError> {
-        for position in self.manifests()? {
-            if loaded.is_some_and(|loaded| position > loaded) {
-                self.remove(&name(MANIFEST, position.0))?;
-            }
+    pub(crate) fn sweep(&self, loaded: Lsn) -> Result<(), CheckpointError> {
+        for position in self.manifests()?.into_iter().filter(|position| *position > loaded) {
+            self.remove(&name(MANIFEST, position.0))?;
         }
         self.remove_unnamed()
     }

@@ -283,6 +283,10 @@ fn without_any_checkpoint_what_the_journal_still_has_is_put_together() {
     }
     let examination = directory.examine();
     assert!(examination.start.is_err());
+    let before = directory.content();
+    let refusal = directory.serve().err().unwrap();
+    assert!(refusal.to_string().contains("no checkpoint is whole: checkpoints/vhost/manifest-"), "{refusal}");
+    assert_eq!(directory.content(), before, "a start that is refused takes nothing away");
     let of_checkpoints =
         examination.damages.iter().filter(|damage| damage.meaning == Meaning::CheckpointsLost);
     assert_eq!(of_checkpoints.count(), 2);
