@@ -46,6 +46,8 @@ struct SparesState {
     is_short: bool,
     /// What an entry waits for, in bytes; 0 if none does.
     missing_bytes: u64,
+    /// Looks since a file was last taken or freed.
+    quiet_looks: u32,
     is_stopped: bool,
 }
 
@@ -63,6 +65,9 @@ const LOOK_EVERY_WHEN_SHORT: Duration = Duration::from_secs(1);
 
 /// How often it looks how much room is left.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// After so many looks without work, the log rests: one spare file is enough for whatever comes.
+const LOOKS_BEFORE_REST: u32 = 6;
 
 impl Spares {
     /// Takes over the spare files in the folder; those of an unfit size are removed.
@@ -102,6 +107,7 @@ impl Spares {
     pub(super) fn take(&self, regular: u64, least: u64) -> Result<Option<Spare>, Failure> {
         let regular = regular.max(least);
         let mut state = lock(&self.state);
+        state.quiet_looks = 0;
         while !state.is_fit(regular) && state.is_preparing && regular <= state.wanted_bytes {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -178,6 +184,7 @@ impl Spares {
             None => return false,
             Some(Work::Free) => {
                 let condemned = std::mem::take(&mut state.condemned);
+                state.quiet_looks = 0;
                 drop(state);
                 self.free(condemned);
                 state = lock(&self.state);
@@ -210,9 +217,14 @@ impl Spares {
         has_gained
     }
 
-    /// Looks how much room there is beyond the files that are there: others fill the disk, and clean up.
+    /// Looks how much room there is beyond the files that are there: others fill the disk, and clean up. When there was nothing to
+    /// do for long, files that were kept to be written again make way.
     pub(super) fn look(&self) {
-        let state = lock(&self.state);
+        let mut state = lock(&self.state);
+        state.quiet_looks = state.quiet_looks.saturating_add(1);
+        if state.quiet_looks >= LOOKS_BEFORE_REST {
+            self.keep_only(1, &mut state);
+        }
         if !state.is_short {
             self.tell(state);
         }
@@ -329,12 +341,17 @@ impl Spares {
                 let files = if spare.is_reserve { &mut state.reserve } else { &mut state.ready };
                 files.push(spare);
             }
-            while state.ready.len() > self.options.spare_segments_max {
-                let Some(smallest) = take_smallest(&mut state.ready, 0) else { break };
-                warn_of(self.folder.remove_spare(smallest));
-            }
+            self.keep_only(self.options.spare_segments_max, &mut state);
         }
         warn_of(outcome);
+    }
+
+    /// Removes spare files, the smallest first, until there are no more than so many.
+    fn keep_only(&self, count: usize, state: &mut SparesState) {
+        while state.ready.len() > count {
+            let Some(smallest) = take_smallest(&mut state.ready, 0) else { break };
+            warn_of(self.folder.remove_spare(smallest));
+        }
     }
 
     /// As what a trimmed segment is kept, if it is.

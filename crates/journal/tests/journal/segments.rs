@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use journal::storage::{DirectoryStorage, MemoryStorage};
-use journal::{FileJournal, FileOptions, Journal, Lsn, Step};
+use journal::{FileJournal, FileOptions, Journal, Lsn, Step, Writer};
 
 use crate::support::*;
 
@@ -90,6 +90,36 @@ fn spare_files_are_bounded() {
     let kept = claim.writer.segments().len();
     wait_until("the trim", || segments(&storage).len() == kept);
     assert!((1..=5).contains(&files(&storage, ".spare").len()));
+}
+
+#[test]
+fn a_log_that_rests_keeps_one_spare_file() {
+    let storage = MemoryStorage::new();
+    let journal = FileJournal::stepped(Arc::new(storage.clone()), small_segments());
+    let mut writer = try_claim(&journal, 1, None).unwrap().writer;
+    let append = |writer: &mut Box<dyn Writer>, lsn| {
+        writer.append(Lsn(lsn), payload(lsn, 4000));
+        assert!(journal.step(&log(), Step::Write) && journal.step(&log(), Step::Sync));
+        while journal.pending(&log()).spares {
+            journal.step(&log(), Step::Spares);
+        }
+    };
+    (1..=500).for_each(|lsn| append(&mut writer, lsn));
+    writer.trim(Lsn(500), &[]);
+    assert!(journal.step(&log(), Step::Spares));
+    let spares = || files(&storage, ".spare").len();
+    let kept = spares();
+    assert!(kept > 1);
+    // It looks every few seconds.
+    for _ in 0..5 {
+        assert!(!journal.step(&log(), Step::Spares));
+        assert_eq!(spares(), kept);
+    }
+    assert!(!journal.step(&log(), Step::Spares));
+    assert_eq!(spares(), 1);
+    assert!(!journal.pending(&log()).spares, "that is enough");
+    (501..=700).for_each(|lsn| append(&mut writer, lsn));
+    assert_eq!(writer.state().durable(), Some(Lsn(700)));
 }
 
 /// A file that was made for a small segment was left over by an entry that does not fit into one. It counted as a spare, so no
