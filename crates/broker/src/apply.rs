@@ -77,7 +77,7 @@ impl Broker {
             self.queue_ledger.gone(number);
             self.pages_gone.extend(queue.strand.stored().map(|first| (number, first)));
         }
-        queue.strand.slots().for_each(|slot| release_volatile(slot, released));
+        queue.strand.maybe_volatile().for_each(|slot| release_volatile(&slot, released));
     }
 
     /// Drops ready messages. How many; `released` gets the places of the transient ones.

@@ -186,6 +186,12 @@ impl Broker {
         self.tasks.next_alarm()
     }
 
+    /// Packs the messages that nobody has, also those that will be wanted soon. For simulation and tests: it must change
+    /// nothing but memory.
+    pub fn pack(&mut self) {
+        self.queues.values_mut().for_each(|queue| queue.strand.pack());
+    }
+
     fn handle_session(&mut self, request: Request, operation: Operation, out: &mut Output) {
         match operation {
             Operation::OpenSession => return self.open_session(request, out),

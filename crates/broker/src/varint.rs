@@ -50,6 +50,11 @@ impl Cursor {
         self.position == self.bytes.len()
     }
 
+    /// What is left to read; it stays so.
+    pub(crate) fn rest(&self) -> Bytes {
+        self.bytes.slice(self.position..)
+    }
+
     /// Leaves nothing to read.
     pub(crate) fn finish(&mut self) {
         self.position = self.bytes.len();

@@ -64,9 +64,7 @@ impl Broker {
     }
 }
 
-fn journaled<'a>(
-    slots: impl Iterator<Item = (u64, &'a crate::message::Slot)>,
-) -> impl Iterator<Item = MessageView> {
+fn journaled(slots: impl Iterator<Item = (u64, crate::message::Slot)>) -> impl Iterator<Item = MessageView> {
     slots.filter(|(_, slot)| matches!(slot.place.home(), Home::Entry(_))).map(|(sequence, slot)| {
         let stored = slot.stored();
         MessageView { sequence, place: stored.place, stored_bytes: stored.stored_bytes }

@@ -201,6 +201,11 @@ impl Engine {
         self.out.entry.bytes.is_empty().then(|| self.broker.durable_view())
     }
 
+    /// Packs the messages that nobody has, also those that will be wanted soon. For simulation: it must change nothing but memory.
+    pub fn pack(&mut self) {
+        self.broker.pack();
+    }
+
     /// Whether the engine serves.
     #[must_use]
     pub fn health(&self) -> Health {

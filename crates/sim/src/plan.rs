@@ -15,6 +15,8 @@ pub struct Plan {
     pub operations_max: u64,
     /// Bytes of bodies that the engine keeps in memory.
     pub body_cache_bytes: u64,
+    /// Of a hundred events, so many have all messages packed that can be.
+    pub pack_percent: u64,
     /// Bytes on their way to one connection.
     pub delivery_window_bytes: u64,
     /// Bytes that one connection has published and that are not durable.
@@ -50,6 +52,7 @@ impl Plan {
             duration: random.between(SECOND / 20, 3 * SECOND / 2),
             operations_max: *random.pick(&[300, 1_500, 6_000]),
             body_cache_bytes: *random.pick(&[24 << 10, 64 << 10, 1 << 20]),
+            pack_percent: *random.pick(&[0, 1, 20]),
             delivery_window_bytes: *random.pick(&[4 << 10, 16 << 10, 256 << 10]),
             publish_window_bytes: *random.pick(&[16 << 10, 64 << 10, 1 << 20]),
             entry_bytes_target: *random.pick(&[3 << 10, 12 << 10, 64 << 10]),

@@ -1,19 +1,29 @@
 //! 512 consecutive arrivals of a strand.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use mistakes::{Mistake, is_planted};
 
 use super::bits::Bits;
+use super::packed::Packed;
 use super::slot::Slot;
+use super::volume::Volume;
+use crate::Lsn;
+use crate::place::Home;
 
 /// Messages of one page.
 pub(crate) const MESSAGES_PER_PAGE: usize = 512;
 
 /// Up to 512 consecutive messages. The slots are shared with sealed checkpoints and only ever appended to.
+///
+/// A page that nobody works on is *packed*: its slots take a few bytes each until one of them is wanted. Of a packed page all living
+/// messages are ready and in the journal.
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
-    slots: Arc<Vec<Slot>>,
+    slots: Slots,
+    /// How many there are, dead ones included.
+    count: usize,
     /// Settled, dropped or purged: durable.
     dead: Bits,
     /// With a consumer: not durable.
@@ -26,10 +36,17 @@ pub(crate) struct Page {
     is_stored: bool,
 }
 
+#[derive(Clone, Debug)]
+enum Slots {
+    Open(Arc<Vec<Slot>>),
+    Packed(Packed),
+}
+
 /// The durable part of a page at the moment of a seal.
 #[derive(Clone, Debug)]
 pub(crate) struct SealedPage {
-    pub(crate) slots: Arc<Vec<Slot>>,
+    slots: Slots,
+    count: usize,
     pub(crate) dead: Bits,
     pub(crate) delivered: Bits,
 }
@@ -37,7 +54,8 @@ pub(crate) struct SealedPage {
 impl Page {
     pub(crate) fn new() -> Self {
         Self {
-            slots: Arc::default(),
+            slots: Slots::Open(Arc::default()),
+            count: 0,
             dead: Bits::default(),
             held: Bits::default(),
             delivered: Bits::default(),
@@ -47,8 +65,33 @@ impl Page {
     }
 
     /// A page as a run keeps it.
-    pub(crate) fn restored(slots: Vec<Slot>, dead: Bits, delivered: Bits) -> Self {
-        Self { slots: Arc::new(slots), dead, delivered, is_stored: true, ..Self::new() }
+    pub(crate) fn restored(slots: Packed, count: usize, dead: Bits, delivered: Bits) -> Self {
+        Self { slots: Slots::Packed(slots), count, dead, delivered, is_stored: true, ..Self::new() }
+    }
+
+    /// Packs the slots, if nobody has one of them and all are in the journal.
+    pub(crate) fn pack(&mut self) {
+        if let Slots::Open(slots) = &self.slots
+            && self.held.count() == 0
+            && let Some(packed) = Packed::of(slots, &self.dead)
+        {
+            self.slots = Slots::Packed(packed);
+        }
+    }
+
+    pub(crate) fn is_packed(&self) -> bool {
+        matches!(self.slots, Slots::Packed(_))
+    }
+
+    /// The living messages, ready and held.
+    pub(crate) fn volume(&self) -> Volume {
+        match &self.slots {
+            Slots::Packed(packed) => packed.volume(),
+            Slots::Open(_) => self.alive().fold(Volume::default(), |mut volume, (_, slot)| {
+                volume.add(&slot);
+                volume
+            }),
+        }
     }
 
     pub(crate) fn is_stored(&self) -> bool {
@@ -66,7 +109,7 @@ impl Page {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.slots.len()
+        self.count
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -80,11 +123,22 @@ impl Page {
 
     pub(crate) fn push(&mut self, slot: Slot) {
         debug_assert!(!self.is_full());
-        Arc::make_mut(&mut self.slots).push(slot);
+        Arc::make_mut(self.open()).push(slot);
+        self.count += 1;
     }
 
-    pub(crate) fn slot(&self, index: usize) -> &Slot {
-        &self.slots[index]
+    pub(crate) fn slot(&mut self, index: usize) -> Slot {
+        self.open()[index]
+    }
+
+    fn open(&mut self) -> &mut Arc<Vec<Slot>> {
+        if let Slots::Packed(packed) = &self.slots {
+            self.slots = Slots::Open(Arc::new(packed.unpacked(self.count, &self.dead)));
+        }
+        match &mut self.slots {
+            Slots::Open(slots) => slots,
+            Slots::Packed(_) => unreachable!("it was opened just now"),
+        }
     }
 
     pub(crate) fn first_ready(&self, from: usize) -> Option<usize> {
@@ -126,8 +180,9 @@ impl Page {
     }
 
     /// The slots that are not dead, with their indexes.
-    pub(crate) fn alive(&self) -> impl Iterator<Item = (usize, &Slot)> {
-        self.slots.iter().enumerate().filter(|(index, _)| !self.dead.contains(*index))
+    pub(crate) fn alive(&self) -> impl Iterator<Item = (usize, Slot)> + '_ {
+        let slots = self.slots.all(self.count, &self.dead);
+        (0..self.count).filter(|index| !self.dead.contains(*index)).map(move |index| (index, slots[index]))
     }
 
     /// The durable view, for a run.
@@ -138,6 +193,37 @@ impl Page {
 
     /// The durable view as it is now.
     pub(crate) fn view(&self) -> SealedPage {
-        SealedPage { slots: Arc::clone(&self.slots), dead: self.dead, delivered: self.delivered }
+        let Self { slots, count, dead, delivered, .. } = self;
+        SealedPage { slots: slots.clone(), count: *count, dead: *dead, delivered: *delivered }
+    }
+}
+
+impl Slots {
+    /// All of them.
+    fn all(&self, count: usize, dead: &Bits) -> Cow<'_, [Slot]> {
+        match self {
+            Self::Open(slots) => Cow::Borrowed(slots),
+            Self::Packed(packed) => Cow::Owned(packed.unpacked(count, dead)),
+        }
+    }
+}
+
+impl SealedPage {
+    /// All slots, dead ones among them.
+    pub(crate) fn slots(&self) -> Cow<'_, [Slot]> {
+        self.slots.all(self.count, &self.dead)
+    }
+
+    /// The journal's entries that hold the living messages, in the order of the messages.
+    pub(crate) fn entries(&self) -> Vec<Lsn> {
+        let mut entries: Vec<Lsn> = Vec::new();
+        for (_, slot) in self.slots().iter().enumerate().filter(|(index, _)| !self.dead.contains(*index)) {
+            if let Home::Entry(lsn) = slot.place.home()
+                && entries.last() != Some(&lsn)
+            {
+                entries.push(lsn);
+            }
+        }
+        entries
     }
 }

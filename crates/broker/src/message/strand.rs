@@ -6,6 +6,7 @@ use mistakes::{Mistake, is_planted};
 
 use super::page::{MESSAGES_PER_PAGE, Page, SealedPage};
 use super::slot::Slot;
+use super::volume::Volume;
 
 /// A queue's messages: pages of slots, found by arithmetic from the sequence number.
 ///
@@ -32,6 +33,9 @@ pub(crate) struct Strand {
     counters_changed: bool,
 }
 
+/// Pages at the head of a strand that are not packed: the one that is being handed out, and the next.
+const HEAD_PAGES: u64 = 2;
+
 /// What has changed in a strand since the seal before.
 #[derive(Debug)]
 pub(crate) struct SealedStrand {
@@ -41,31 +45,12 @@ pub(crate) struct SealedStrand {
     pub(crate) gone: Vec<u64>,
 }
 
-/// A count of messages and the bytes of their bodies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Volume {
-    pub(crate) messages: u64,
-    pub(crate) body_bytes: u64,
-}
-
 /// A message handed out by [`Strand::offer`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Offered {
     pub(crate) sequence: u64,
     pub(crate) slot: Slot,
     pub(crate) redelivered: bool,
-}
-
-impl Volume {
-    fn add(&mut self, slot: &Slot) {
-        self.messages += 1;
-        self.body_bytes += u64::from(slot.body_bytes);
-    }
-
-    fn remove(&mut self, slot: &Slot) {
-        self.messages -= 1;
-        self.body_bytes -= u64::from(slot.body_bytes);
-    }
 }
 
 impl Strand {
@@ -99,7 +84,7 @@ impl Strand {
         let sequence = self.first_ready()?;
         let maybe_delivered = sequence < self.maybe_delivered_below;
         let (page, index) = self.page_of(sequence)?;
-        let slot = *page.slot(index);
+        let slot = page.slot(index);
         let redelivered = page.hold(index) || maybe_delivered;
         // That it was delivered is durable once a seal has said so.
         if page.touch() {
@@ -117,7 +102,7 @@ impl Strand {
             debug_assert!(false, "message {sequence} is requeued but not held");
             return;
         };
-        let slot = *page.slot(index);
+        let slot = page.slot(index);
         page.release(index);
         self.first_ready = self.first_ready.min(sequence);
         self.held.remove(&slot);
@@ -129,7 +114,7 @@ impl Strand {
         let Some((page, index)) = self.page_of(sequence).filter(|(page, index)| page.is_ready(*index)) else {
             return;
         };
-        let slot = *page.slot(index);
+        let slot = page.slot(index);
         page.keep_back(index);
         self.ready.remove(&slot);
         self.held.add(&slot);
@@ -145,7 +130,7 @@ impl Strand {
     /// Removes a message, held or ready. `None` if it was dead already.
     pub(crate) fn settle(&mut self, sequence: u64) -> Option<Slot> {
         let (page, index) = self.page_of(sequence).filter(|(page, index)| !page.is_dead(*index))?;
-        let slot = *page.slot(index);
+        let slot = page.slot(index);
         let held = page.is_held(index);
         page.kill(index);
         let (spent, is_news) = (page.is_dead_throughout(), page.touch());
@@ -169,6 +154,11 @@ impl Strand {
         let mut count = 0;
         let mut page_start = first_sequence(self.first_page);
         while page_start < below.min(self.next_sequence) {
+            if let Some(messages) = self.purge_packed(page_start, below, except) {
+                count += messages;
+                page_start += MESSAGES_PER_PAGE as u64;
+                continue;
+            }
             for sequence in page_start..below.min(page_start + MESSAGES_PER_PAGE as u64) {
                 let ready = self.page_of(sequence).is_some_and(|(page, index)| page.is_ready(index));
                 if ready && except.binary_search(&sequence).is_err() {
@@ -180,6 +170,23 @@ impl Strand {
             page_start += MESSAGES_PER_PAGE as u64;
         }
         count
+    }
+
+    /// Removes all messages of a packed page at once: they are ready, and none is in memory alone. How many; nothing if some have
+    /// to stay.
+    fn purge_packed(&mut self, first: u64, below: u64, except: &[u64]) -> Option<u64> {
+        let end = first + MESSAGES_PER_PAGE as u64;
+        let stays = except.partition_point(|sequence| *sequence < first);
+        let is_whole = end <= below && except.get(stays).is_none_or(|sequence| *sequence >= end);
+        let at = usize::try_from((first / MESSAGES_PER_PAGE as u64).checked_sub(self.first_page)?).ok()?;
+        let page = self.pages.get(at)?.as_ref()?;
+        if !is_whole || !page.is_packed() || !page.is_full() {
+            return None;
+        }
+        let volume = page.volume();
+        self.ready.remove_all(volume);
+        self.drop_page(at);
+        Some(volume.messages)
     }
 
     /// The sequences of all held messages below `below`, in order.
@@ -194,12 +201,18 @@ impl Strand {
     }
 
     /// All living messages.
-    pub(crate) fn slots(&self) -> impl Iterator<Item = &Slot> {
+    pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
         self.alive().map(|(_, _, _, slot)| slot)
     }
 
+    /// All living messages but some that are in the journal.
+    pub(crate) fn maybe_volatile(&self) -> impl Iterator<Item = Slot> + '_ {
+        let open = self.pages.iter().flatten().filter(|page| !page.is_packed());
+        open.flat_map(|page| page.alive().map(|(_, slot)| slot))
+    }
+
     /// All living messages with their sequences, in order.
-    pub(crate) fn sequenced(&self) -> impl Iterator<Item = (u64, &Slot)> {
+    pub(crate) fn sequenced(&self) -> impl Iterator<Item = (u64, Slot)> + '_ {
         self.alive().map(|(sequence, _, _, slot)| (sequence, slot))
     }
 
@@ -275,9 +288,7 @@ impl Strand {
         while self.first_page + (self.pages.len() as u64) < number {
             self.pages.push_back(None);
         }
-        for (_, slot) in page.alive() {
-            self.ready.add(slot);
-        }
+        self.ready.add_all(page.volume());
         self.pages.push_back(Some(Box::new(page)));
     }
 
@@ -297,7 +308,7 @@ impl Strand {
         self.forget(number);
         self.next_sequence = self.next_sequence.max(first + page.len() as u64);
         self.first_ready = self.first_ready.min(first);
-        page.alive().for_each(|(_, slot)| self.ready.add(slot));
+        self.ready.add_all(page.volume());
         let at = (number - self.first_page) as usize;
         self.pages[at] = Some(Box::new(page)).filter(|page| !(page.is_full() && page.is_dead_throughout()));
     }
@@ -319,7 +330,7 @@ impl Strand {
         let Some(page) = self.pages.get_mut(at).and_then(Option::take) else { return };
         for (index, slot) in page.alive() {
             let volume = if page.is_held(index) { &mut self.held } else { &mut self.ready };
-            volume.remove(slot);
+            volume.remove(&slot);
         }
     }
 
@@ -381,6 +392,22 @@ impl Strand {
         }
         self.pages.push_back(Some(Box::new(Page::new())));
         self.forget_if_closed(old_tail);
+        self.pack_beyond_the_head(old_tail);
+    }
+
+    /// Packs a page that will not be wanted soon: it is full, and not among the first that come next.
+    fn pack_beyond_the_head(&mut self, number: u64) {
+        let head = (self.first_ready / MESSAGES_PER_PAGE as u64).max(self.first_page);
+        if number >= head + HEAD_PAGES
+            && let Some(page) = self.page_mut(number)
+        {
+            page.pack();
+        }
+    }
+
+    /// Packs all that can be.
+    pub(crate) fn pack(&mut self) {
+        self.pages.iter_mut().flatten().for_each(|page| page.pack());
     }
 
     /// Forgets a page without living messages, unless it is the tail and has room for more.
@@ -393,8 +420,12 @@ impl Strand {
         if !page.is_dead_throughout() || (is_tail && !page.is_full()) {
             return;
         }
-        if page.is_stored() {
-            self.gone.push(first_sequence(number));
+        self.drop_page(at);
+    }
+
+    fn drop_page(&mut self, at: usize) {
+        if self.pages[at].as_ref().is_some_and(|page| page.is_stored()) {
+            self.gone.push(first_sequence(self.first_page + at as u64));
         }
         self.pages[at] = None;
         while let Some(None) = self.pages.front() {
@@ -403,7 +434,7 @@ impl Strand {
         }
     }
 
-    fn alive(&self) -> impl Iterator<Item = (u64, &Page, usize, &Slot)> {
+    fn alive(&self) -> impl Iterator<Item = (u64, &Page, usize, Slot)> {
         self.pages.iter().enumerate().filter_map(|(at, page)| Some((at, page.as_deref()?))).flat_map(
             move |(at, page)| {
                 let first = first_sequence(self.first_page + at as u64);
@@ -489,7 +520,8 @@ mod tests {
         let dead_page = |count: usize| {
             let mut dead = crate::message::Bits::default();
             (0..count).for_each(|index| dead.insert(index));
-            Page::restored(vec![Slot::SKIPPED; count], dead, crate::message::Bits::default())
+            let packed = super::super::Packed::of(&vec![Slot::SKIPPED; count], &dead).unwrap();
+            Page::restored(packed, count, dead, crate::message::Bits::default())
         };
         let mut strand = Strand::default();
         strand.restore(0, dead_page(512));
@@ -544,6 +576,48 @@ mod tests {
             (vec![2048], vec![]),
             "no run has heard of the page that came and went"
         );
+    }
+
+    fn packed(strand: &Strand) -> Vec<bool> {
+        strand.pages.iter().map(|page| page.as_ref().is_some_and(|page| page.is_packed())).collect()
+    }
+
+    #[test]
+    fn pages_between_head_and_tail_are_packed_until_their_turn_comes() {
+        let mut strand = strand(512 * 6 + 1);
+        assert_eq!(packed(&strand), [false, false, true, true, true, true, false]);
+        strand.settle(512 * 3).unwrap();
+        assert_eq!(packed(&strand), [false, false, true, false, true, true, false]);
+        let expected: Vec<u64> = (0..512 * 6 + 1).filter(|sequence| *sequence != 512 * 3).collect();
+        assert_eq!(strand.sequenced().map(|(sequence, slot)| (sequence, slot.place)).collect::<Vec<_>>(), {
+            expected.iter().map(|sequence| (*sequence, slot(*sequence).place)).collect::<Vec<_>>()
+        });
+        assert_eq!(offered(&mut strand), expected);
+        assert!(!packed(&strand).contains(&true));
+        assert_eq!(strand.held(), Volume { messages: 512 * 6, body_bytes: 5120 * 6 });
+    }
+
+    #[test]
+    fn packed_pages_are_purged_whole() {
+        let mut strand = strand(512 * 5 + 1);
+        strand.seal();
+        assert_eq!(strand.purge(512 * 4 + 3, &[512 * 3 + 7], &mut |_| ()), 512 * 4 + 2);
+        assert_eq!(strand.ready(), Volume { messages: 511, body_bytes: 5110 });
+        assert_eq!(offered(&mut strand)[..2], [512 * 3 + 7, 512 * 4 + 3]);
+        assert_eq!(strand.seal().gone, [0, 512, 1024]);
+    }
+
+    #[test]
+    fn what_is_held_is_not_packed() {
+        let mut strand = strand(600);
+        strand.offer().unwrap();
+        strand.pack();
+        assert_eq!(packed(&strand), [false, true]);
+        strand.requeue(0);
+        strand.pack();
+        assert_eq!(packed(&strand), [true, true]);
+        strand.push(600, slot(600));
+        assert_eq!(offered(&mut strand).len(), 601);
     }
 
     #[test]

@@ -4,7 +4,6 @@ use bytes::Bytes;
 
 use super::{ACCOUNT, BINDING, DEFINITIONS, EXCHANGE, LEVEL, PAGES, QUEUE, QUEUES, TASKS, page_row};
 use crate::broker::Broker;
-use crate::place::Home;
 use crate::queue::Queue;
 use crate::record::{read_binding, read_exchange, read_queue};
 use crate::varint::Cursor;
@@ -75,11 +74,7 @@ pub fn entries_in_row(key: &[u8], value: Bytes) -> Result<Vec<Lsn>, BrokenRow> {
         return Ok(Vec::new());
     }
     let page = page_row::read(&mut Cursor::new(value)).ok_or_else(|| broken(key))?;
-    let homes = page.alive().filter_map(|(_, slot)| match slot.place.home() {
-        Home::Entry(lsn) => Some(lsn),
-        Home::Volatile(_) => None,
-    });
-    let mut entries: Vec<Lsn> = homes.collect();
+    let mut entries = page.view().entries();
     entries.sort_unstable();
     entries.dedup();
     Ok(entries)

@@ -4,7 +4,6 @@ use bytes::BufMut;
 
 use super::{ACCOUNT, BINDING, DEFINITIONS, EXCHANGE, LEVEL, PAGES, QUEUE, QUEUES, Sealed, TASKS, page_row};
 use crate::message::SealedPage;
-use crate::place::Home;
 use crate::task::SealedTask;
 use crate::{Lsn, varint};
 
@@ -90,11 +89,7 @@ impl Sealed {
     /// The journal's entries that are needed beside those that rows name: for messages of queues that don't survive a restart,
     /// and for results of tasks. In no order, and some of them more than once.
     pub fn entries_beside_rows(&self) -> impl Iterator<Item = Lsn> + '_ {
-        let slots = self.transient.iter().flat_map(page_row::alive);
-        let transient = slots.filter_map(|slot| match slot.place.home() {
-            Home::Entry(lsn) => Some(lsn),
-            Home::Volatile(_) => None,
-        });
+        let transient = self.transient.iter().flat_map(SealedPage::entries);
         transient.chain(self.results.iter().copied())
     }
 

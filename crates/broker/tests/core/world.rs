@@ -186,6 +186,10 @@ impl World {
             self.now.0 += 1;
         }
         self.broker.handle(self.now, command, &mut self.out);
+        // Whether messages are packed must make no difference.
+        if self.entries.len() % 64 == 5 {
+            self.broker.pack();
+        }
         self.close_entry();
         self.take_volatile();
         let effects = std::mem::take(&mut self.out.effects);

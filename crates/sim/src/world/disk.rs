@@ -89,7 +89,11 @@ impl World {
             return self.lose_power("in the middle of a step of the disk");
         }
         let now = self.now();
+        let packs = self.random.percent(self.plan.pack_percent);
         let Some(node) = &mut self.node else { return };
+        if packs {
+            node.engine.pack();
+        }
         node.pump(now);
         if self.disk.is_off() {
             return self.lose_power("in the middle of a step of the disk");
