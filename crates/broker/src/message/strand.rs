@@ -1,6 +1,6 @@
 //! The messages of one queue in the order of their arrival.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use mistakes::{Mistake, is_planted};
 
@@ -25,8 +25,8 @@ pub(crate) struct Strand {
     maybe_delivered_below: u64,
     ready: Volume,
     held: Volume,
-    /// Numbers of the pages that have changed since the last seal; some may be gone.
-    changed: Vec<u64>,
+    /// Numbers of the pages that have changed since the last seal.
+    changed: BTreeSet<u64>,
     /// First sequences of pages that are gone, and that a run still has.
     gone: Vec<u64>,
     /// What is not in pages has changed since the last seal.
@@ -73,7 +73,7 @@ impl Strand {
         let page = self.tail_page(sequence);
         page.push(slot);
         if page.touch() {
-            self.changed.push(sequence / MESSAGES_PER_PAGE as u64);
+            self.changed.insert(sequence / MESSAGES_PER_PAGE as u64);
         }
         self.next_sequence = sequence + 1;
         self.ready.add(&slot);
@@ -88,7 +88,7 @@ impl Strand {
         let redelivered = page.hold(index) || maybe_delivered;
         // That it was delivered is durable once a seal has said so.
         if page.touch() {
-            self.changed.push(sequence / MESSAGES_PER_PAGE as u64);
+            self.changed.insert(sequence / MESSAGES_PER_PAGE as u64);
         }
         self.first_ready = sequence + 1;
         self.ready.remove(&slot);
@@ -135,7 +135,7 @@ impl Strand {
         page.kill(index);
         let (spent, is_news) = (page.is_dead_throughout(), page.touch());
         if is_news {
-            self.changed.push(sequence / MESSAGES_PER_PAGE as u64);
+            self.changed.insert(sequence / MESSAGES_PER_PAGE as u64);
         }
         if held {
             self.held.remove(&slot)
@@ -234,8 +234,7 @@ impl Strand {
 
     /// What has changed since the last seal. Costs nothing for the rest.
     pub(crate) fn seal(&mut self) -> SealedStrand {
-        let mut numbers = std::mem::take(&mut self.changed);
-        numbers.sort_unstable();
+        let numbers = std::mem::take(&mut self.changed);
         self.counters_changed = false;
         let mut pages = Vec::with_capacity(numbers.len());
         for number in numbers {
@@ -264,12 +263,12 @@ impl Strand {
 
     /// No run has any of it: the next seal gives all of it out.
     pub(crate) fn forget_seals(&mut self) {
-        (self.counters_changed, self.gone, self.changed) = (true, Vec::new(), Vec::new());
+        (self.counters_changed, self.gone, self.changed) = (true, Vec::new(), BTreeSet::new());
         for (at, page) in self.pages.iter_mut().enumerate() {
             let Some(page) = page else { continue };
             page.forget_seals();
             page.touch();
-            self.changed.push(self.first_page + at as u64);
+            self.changed.insert(self.first_page + at as u64);
         }
     }
 
@@ -424,8 +423,10 @@ impl Strand {
     }
 
     fn drop_page(&mut self, at: usize) {
+        let number = self.first_page + at as u64;
+        self.changed.remove(&number);
         if self.pages[at].as_ref().is_some_and(|page| page.is_stored()) {
-            self.gone.push(first_sequence(self.first_page + at as u64));
+            self.gone.push(first_sequence(number));
         }
         self.pages[at] = None;
         while let Some(None) = self.pages.front() {
@@ -618,6 +619,20 @@ mod tests {
         assert_eq!(packed(&strand), [true, true]);
         strand.push(600, slot(600));
         assert_eq!(offered(&mut strand).len(), 601);
+    }
+
+    /// A queue of transient messages has no seals: whatever is noted for the next one has to be bounded without them.
+    #[test]
+    fn pages_that_come_and_go_leave_nothing_for_a_seal() {
+        let mut strand = Strand::default();
+        for number in 0..512 * 20 + 1 {
+            strand.push(number, slot(number));
+            let offered = strand.offer().unwrap();
+            strand.settle(offered.sequence).unwrap();
+        }
+        assert_eq!((strand.changed.len(), strand.gone.len()), (1, 0));
+        let sealed = strand.seal();
+        assert_eq!((sealed.pages.len(), sealed.gone.len()), (1, 0));
     }
 
     #[test]
