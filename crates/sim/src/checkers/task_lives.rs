@@ -106,6 +106,13 @@ impl TaskLives {
             self.seen.insert(view.id, view.clone());
             return Ok(());
         };
+        // Its id was chosen again when it had been forgotten: another task.
+        if known.created_at != view.created_at && tasks.is_gone(view.id) {
+            if known.created_at < view.created_at {
+                self.seen.insert(view.id, view.clone());
+            }
+            return Ok(());
+        }
         let (older, newer) = if known.version <= view.version { (known, view) } else { (view, known) };
         let is_ended = older.state.is_final();
         let is_right = match is_ended {
