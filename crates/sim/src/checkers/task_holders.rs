@@ -19,6 +19,9 @@ pub(super) struct TaskHolders {
     told: BTreeMap<((LineId, u16), TaskId), u64>,
     /// The highest epoch of each task in earlier lives of the process, and in this one.
     highest: BTreeMap<TaskId, (u64, u64)>,
+    /// Tasks that were forgotten. Who chose such an id again has a new task, and what is still on its way of the old one says
+    /// nothing of it.
+    forgotten: BTreeSet<TaskId>,
     /// Every hold that was ever told of, with its epoch.
     leases: BTreeMap<LeaseId, (TaskId, u64)>,
     /// Holders that have asked for another time, and are not answered.
@@ -141,9 +144,7 @@ impl TaskHolders {
     /// What is written down ends holds, too.
     pub(super) fn written(&mut self, record: &Record, clock: Timestamp) -> Result<(), Violation> {
         if let Record::TasksForgotten { tasks } = record {
-            // A producer that chose the id and publishes it again gets a new task.
-            self.told.retain(|(_, task), _| !tasks.contains(task));
-            self.highest.retain(|task, _| !tasks.contains(task));
+            self.forgotten.extend(tasks);
             return Ok(());
         }
         let (task, is_given_up) = match record {
@@ -213,7 +214,7 @@ impl TaskHolders {
         let (before, now) = self.highest.entry(task).or_default();
         let last = self.told.insert((session, task), epoch).unwrap_or(0).max(*before);
         *now = (*now).max(epoch);
-        if epoch <= last {
+        if epoch <= last && !self.forgotten.contains(&task) {
             return Err(Violation::new("P4", format!("{task} was handed out at epoch {epoch} after {last}")));
         }
         match self.leases.insert(lease, (task, epoch)) {
