@@ -88,6 +88,12 @@ fn code_and_text(refusal: &Refusal, vhost: &ShortString) -> (ReplyCode, String) 
                 "the transaction is over its limit of {limit} {unit}; nothing of it is done, commit more often"
             ),
         ),
+        Refusal::BindingTooLarge { bytes, limit } => (
+            PreconditionFailed,
+            format!(
+                "the binding takes {bytes} bytes, the limit is {limit}; give it fewer or shorter arguments"
+            ),
+        ),
         Refusal::TooManyUnacked { limit } => (
             PreconditionFailed,
             format!("the channel holds {limit} unacknowledged deliveries, its limit; acknowledge some first"),

@@ -105,6 +105,13 @@ pub enum Refusal {
         /// The bound.
         limit: u64,
     },
+    /// The arguments of a binding are too large to be kept.
+    BindingTooLarge {
+        /// Bytes that the binding would take.
+        bytes: usize,
+        /// The most that it may.
+        limit: usize,
+    },
     /// A consumer of direct replies has to be `no_ack`.
     ReplyConsumerAcknowledges,
     /// The session already has a consumer of direct replies.

@@ -162,6 +162,7 @@ pub(crate) fn problem(refusal: Refusal) -> Problem {
         | Refusal::TransactionToConfirm
         | Refusal::NotTransactional
         | Refusal::TransactionTooLarge { .. }
+        | Refusal::BindingTooLarge { .. }
         | Refusal::ReplyConsumerAcknowledges
         | Refusal::ReplyConsumerExists
         | Refusal::ReplyQueueBound { .. }

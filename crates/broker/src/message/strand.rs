@@ -194,10 +194,15 @@ impl Strand {
         if self.held.messages == 0 {
             return Vec::new();
         }
-        self.alive()
-            .filter(|(sequence, page, index, _)| *sequence < below && page.is_held(*index))
-            .map(|found| found.0)
-            .collect()
+        let numbered = self.pages.iter().enumerate();
+        // Nobody has a message of a packed page.
+        let pages =
+            numbered.filter_map(|(at, page)| Some((at, page.as_deref().filter(|page| !page.is_packed())?)));
+        let held = pages.flat_map(|(at, page)| {
+            let first = first_sequence(self.first_page + at as u64);
+            (0..page.len()).filter(|index| page.is_held(*index)).map(move |index| first + index as u64)
+        });
+        held.filter(|sequence| *sequence < below).collect()
     }
 
     /// All living messages.
@@ -291,8 +296,8 @@ impl Strand {
         self.pages.push_back(Some(Box::new(page)));
     }
 
-    /// Puts a page in the place of what is there.
-    pub(crate) fn replace(&mut self, first: u64, page: Page) {
+    /// Puts a page in the place of what is there. With `and_later`, what is there goes on behind it.
+    pub(crate) fn replace(&mut self, first: u64, mut page: Page, and_later: bool) {
         let number = first / MESSAGES_PER_PAGE as u64;
         if self.pages.is_empty() {
             self.first_page = number;
@@ -303,6 +308,15 @@ impl Strand {
         }
         while self.first_page + (self.pages.len() as u64) <= number {
             self.pages.push_back(None);
+        }
+        if let Some(there) = self.page_mut(number).filter(|there| and_later && there.len() > page.len()) {
+            for index in page.len()..there.len() {
+                let slot = if there.is_dead(index) { Slot::SKIPPED } else { there.slot(index) };
+                page.push(slot);
+                if there.is_dead(index) {
+                    page.kill(index);
+                }
+            }
         }
         self.forget(number);
         self.next_sequence = self.next_sequence.max(first + page.len() as u64);
@@ -424,7 +438,8 @@ impl Strand {
 
     fn drop_page(&mut self, at: usize) {
         let number = self.first_page + at as u64;
-        self.changed.remove(&number);
+        // That its sequences were used has to be kept, whether the page was or not.
+        self.counters_changed |= self.changed.remove(&number);
         if self.pages[at].as_ref().is_some_and(|page| page.is_stored()) {
             self.gone.push(first_sequence(number));
         }
@@ -633,6 +648,19 @@ mod tests {
         assert_eq!((strand.changed.len(), strand.gone.len()), (1, 0));
         let sealed = strand.seal();
         assert_eq!((sealed.pages.len(), sealed.gone.len()), (1, 0));
+    }
+
+    /// Else a restart would give them out again.
+    #[test]
+    fn sequences_of_pages_that_came_and_went_are_news_for_a_seal() {
+        let mut strand = Strand::default();
+        strand.seal();
+        for number in 0..512 {
+            strand.push(number, slot(number));
+            strand.settle(number).unwrap();
+        }
+        assert!(strand.pages.is_empty() && strand.changed.is_empty());
+        assert!(strand.is_changed());
     }
 
     #[test]

@@ -6,9 +6,12 @@ use crate::broker::{Broker, Reply, Request};
 use crate::command::Binding;
 use crate::effect::Answer;
 use crate::output::Output;
-use crate::record::{BindingDefinition, Destination, Record};
+use crate::record::{BindingDefinition, Destination, Record, write_binding};
 use crate::reply_to::is_reply_queue;
 use crate::{Refusal, Resource};
+
+/// Bytes of a binding with its arguments: it is the key of a row, which may have 65,535.
+const BINDING_BYTES_MAX: usize = 60_000;
 
 impl Broker {
     pub(crate) fn bind_queue(&mut self, request: Request, binding: Binding, out: &mut Output) -> Reply {
@@ -66,6 +69,11 @@ impl Broker {
         };
         source.router().check(&binding.arguments)?;
         let definition = define(binding, destination);
+        let mut encoded = Vec::new();
+        write_binding(&definition, &mut encoded);
+        if encoded.len() > BINDING_BYTES_MAX {
+            return Err(Refusal::BindingTooLarge { bytes: encoded.len(), limit: BINDING_BYTES_MAX });
+        }
         if !self.topology.has_binding(&definition) {
             let durable = self.is_durable_binding(&definition);
             self.topology.bind(&definition);

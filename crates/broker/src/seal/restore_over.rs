@@ -5,21 +5,27 @@ use bytes::Bytes;
 use field_table::ShortString;
 
 use super::restore::split_u64;
-use super::{DEFINITIONS, EXCHANGE, LEVEL, PAGES, QUEUE, QUEUES, TASKS, page_row};
+use super::{BINDING, DEFINITIONS, EXCHANGE, LEVEL, PAGES, QUEUE, QUEUES, TASKS, page_row};
 use crate::broker::Broker;
 use crate::queue::Queue;
-use crate::record::read_queue;
+use crate::record::{BindingDefinition, read_exchange, read_queue, write_binding};
 use crate::salvage::Conclusions;
 use crate::varint::Cursor;
 use crate::{QueueNumber, TaskId};
 
 impl Broker {
-    /// Puts a row in the place of what is there. A queue without a declaration gets a stand-in. False if nothing came of the
-    /// row.
-    pub fn restore_over(&mut self, key: &[u8], value: Bytes, conclusions: &mut Conclusions) -> bool {
+    /// Puts a row in the place of what is there. With `is_old` a newer row of the key may be lost: then what is there and goes
+    /// further stays. A queue without a declaration gets a stand-in. False if nothing came of the row.
+    pub fn restore_over(
+        &mut self,
+        key: &[u8],
+        value: Bytes,
+        is_old: bool,
+        conclusions: &mut Conclusions,
+    ) -> bool {
         let (boot, next_queue) = (self.boot, self.next_queue);
-        let is_put =
-            self.put_over(key, &value, conclusions).unwrap_or_else(|| self.restore(key, value).is_ok());
+        let is_put = self.put_over(key, &value, is_old, conclusions);
+        let is_put = is_put.unwrap_or_else(|| self.restore(key, value).is_ok());
         self.boot = self.boot.max(boot);
         self.next_queue = self.next_queue.max(next_queue);
         is_put
@@ -33,6 +39,14 @@ impl Broker {
         for name in exchanges.iter().filter(|name| !name.starts_with(b"amq.")) {
             if !may_stay(&key(DEFINITIONS, &[EXCHANGE], name.as_bytes())) {
                 self.topology.delete(name);
+            }
+        }
+        let bindings: Vec<BindingDefinition> = self.topology.bindings().collect();
+        for binding in bindings {
+            let mut encoded = Vec::new();
+            write_binding(&binding, &mut encoded);
+            if !may_stay(&key(DEFINITIONS, &[BINDING], &encoded)) {
+                self.topology.unbind(&binding);
             }
         }
         let queues: Vec<QueueNumber> = self.queues.keys().copied().collect();
@@ -56,10 +70,25 @@ impl Broker {
     }
 
     /// `None` for what is put back as into a fresh broker.
-    fn put_over(&mut self, key: &[u8], value: &Bytes, conclusions: &mut Conclusions) -> Option<bool> {
+    fn put_over(
+        &mut self,
+        key: &[u8],
+        value: &Bytes,
+        is_old: bool,
+        conclusions: &mut Conclusions,
+    ) -> Option<bool> {
         let (table, rest) = key.split_first()?;
         match (*table, rest.first().copied()?) {
-            (DEFINITIONS, EXCHANGE) if self.topology.exchange(&rest[1..]).is_some() => Some(true),
+            (DEFINITIONS, EXCHANGE) => {
+                let definition = read_exchange(&mut Cursor::new(value.clone()))?;
+                let there = self.topology.exchange(&rest[1..]).map(|exchange| &exchange.definition);
+                match there {
+                    Some(there) if *there == definition => return Some(true),
+                    Some(_) => self.topology.delete(&definition.name),
+                    None => {}
+                }
+                None
+            }
             (DEFINITIONS, QUEUE) => Some(self.put_queue_over(value)),
             (PAGES, _) => {
                 let (number, rest) = split_u64(rest)?;
@@ -67,14 +96,18 @@ impl Broker {
                 self.stand_in(QueueNumber(number), None, conclusions);
                 let page = page_row::read(&mut Cursor::new(value.clone()));
                 let strand = &mut self.queues.get_mut(&QueueNumber(number))?.strand;
-                Some(page.map(|page| strand.replace(first, page)).is_some())
+                Some(page.map(|page| strand.replace(first, page, is_old)).is_some())
             }
             (QUEUES, _) => {
                 self.stand_in(QueueNumber(split_u64(rest)?.0), None, conclusions);
                 None
             }
             (TASKS, _) => {
-                self.drop_task(TaskId::from_bytes(rest.try_into().ok()?));
+                let id = TaskId::from_bytes(rest.try_into().ok()?);
+                if is_old && self.tasks.get(id).is_some_and(|task| task.end().is_some()) {
+                    return Some(true);
+                }
+                self.drop_task(id);
                 None
             }
             _ => None,

@@ -17,6 +17,7 @@ mod replies;
 mod room;
 mod routing;
 mod rows;
+mod salvaging;
 mod settling;
 mod task_model;
 mod task_troubles;

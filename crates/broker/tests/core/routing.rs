@@ -128,3 +128,19 @@ fn an_internal_exchange_takes_messages_from_exchanges_only() {
     assert_eq!(reached(&mut world, "amq.topic", "k"), "a");
     world.on(1).publish_to("inner", "k", "m").hears(&["refused: InternalExchange { exchange: \"inner\" }"]);
 }
+
+/// It is the key of a row of a checkpoint, and keys have an end.
+#[test]
+fn a_binding_with_huge_arguments_is_refused() {
+    let mut world = with_queues();
+    let bind = |length: usize| {
+        let mut arguments = Table::default();
+        arguments.insert(name("note"), Value::LongString(vec![b'x'; length].into()));
+        Operation::BindQueue(binding("amq.direct", "key", "a", arguments))
+    };
+    let heard = world.on(1).operate(bind(70_000)).take_heard();
+    assert!(heard[0].contains("BindingTooLarge"), "{heard:?}");
+    world.on(2).operate(bind(50_000)).deaf();
+    world.checkpoint();
+    assert_eq!(reached(&mut world, "amq.direct", "key"), "a");
+}

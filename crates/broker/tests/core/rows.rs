@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use broker::{Broker, Sealed, Settings};
+use broker::{Broker, Conclusions, Sealed, Settings};
 use bytes::Bytes;
 
 /// Rows by key.
@@ -40,6 +40,16 @@ impl Rows {
                 ),
             }
         });
+    }
+
+    /// Lays them over a broker that was put together otherwise.
+    pub(crate) fn put_over(&self, broker: &mut Broker, is_old: bool) {
+        let mut conclusions = Conclusions::default();
+        for (key, value) in &self.0 {
+            assert!(broker.restore_over(key, value.clone(), is_old, &mut conclusions));
+        }
+        broker.keep_rows(|key| self.0.contains_key(key));
+        assert_eq!(conclusions, Conclusions::default());
     }
 
     /// A broker that begins with them.
