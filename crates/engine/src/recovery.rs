@@ -84,7 +84,7 @@ impl Engine {
         if manifest.is_some() || damage.is_none() {
             store.sweep(manifest.as_ref().map_or(Lsn::NONE, |manifest| manifest.position))?;
         }
-        store.keep_ballast(runs.first().map_or(0, |run| run.bytes));
+        store.keep_ballast(runs.iter().map(|run| run.bytes).sum());
         let claimed = claim(journal, log, manifest.as_ref());
         let (epoch, claim) = match (claimed, damage) {
             // The journal cannot know why nobody tells it where to begin.

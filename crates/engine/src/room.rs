@@ -129,6 +129,11 @@ impl Engine {
         }
     }
 
+    /// Publishes are refused for want of room.
+    pub(crate) fn is_low_on_room(&self) -> bool {
+        self.room.is_low
+    }
+
     /// When a storage that is low wants to be looked at.
     pub(crate) fn look_at(&self) -> Option<Timestamp> {
         self.room.look_at

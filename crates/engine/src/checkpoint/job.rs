@@ -107,7 +107,8 @@ fn flush(
         Err(error) if CheckpointError::is_want_of_room(&error) && store.drop_ballast()? => write(),
         other => other,
     }?;
-    store.keep_ballast(run.bytes);
+    // The next may have to write all of the state again.
+    store.keep_ballast(run.bytes + runs.iter().map(|run| run.bytes).sum::<u64>());
     tracing::debug!(position = manifest.position.0, rows = run.rows, bytes = run.bytes, "run written");
     let run_bytes = run.bytes;
     runs.insert(0, run);

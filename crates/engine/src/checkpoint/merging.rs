@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::run::Run;
+use crate::run::{Kind, Run, Weight};
 
 /// Runs of a size are merged when there are so many of them.
 const FANOUT: usize = 6;
@@ -12,11 +12,11 @@ const BYTES_MIN: u64 = 64 * 1024;
 /// How many runs, from the newest on, want to be merged into one; `None` if none do.
 ///
 /// Six of a size become one of the next size, so each row is written again once a size: 1 + log6(state / flush) times in all. And
-/// where every third row says that another is gone, all become one: what is gone takes no more than half of the files.
+/// where half of the bytes are of rows that are gone, as far as can be told, all become one: so files take no more than twice what
+/// lives, and what is written for that is no more than what is freed.
 pub(super) fn due(runs: &[Arc<Run>]) -> Option<usize> {
-    let (rows, gone) = runs.iter().fold((0, 0), |(rows, gone), run| (rows + run.rows, gone + run.gone));
     let bytes: u64 = runs.iter().map(|run| run.bytes).sum();
-    if gone * 3 > rows && bytes > BYTES_MIN && runs.len() > 1 {
+    if runs.len() > 1 && bytes > BYTES_MIN && bytes_gone(runs) > bytes / 2 {
         return Some(runs.len());
     }
     let sizes: Vec<u32> = runs.iter().map(|run| size(run.bytes)).collect();
@@ -28,6 +28,15 @@ pub(super) fn due(runs: &[Arc<Run>]) -> Option<usize> {
     })
 }
 
+/// An estimate: each row that is gone takes another along that is as large as rows of its kind are on the average.
+fn bytes_gone(runs: &[Arc<Run>]) -> u64 {
+    let gone = |kind: fn(&Weight) -> Kind| {
+        let sum = runs.iter().map(|run| kind(&run.weight)).fold(Kind::default(), Kind::and);
+        (sum.bytes * sum.gone).checked_div(sum.rows).unwrap_or(0)
+    };
+    gone(|weight| weight.alone) + gone(|weight| weight.others)
+}
+
 fn size(bytes: u64) -> u32 {
     (bytes / BYTES_MIN).max(1).ilog(FANOUT as u64)
 }
@@ -36,16 +45,13 @@ fn size(bytes: u64) -> u32 {
 mod tests {
     use super::*;
 
+    /// Runs of so many bytes, so many rows with a value, and so many that are gone.
     fn due_of(sizes: &[(u64, u64, u64)]) -> Option<usize> {
         let run = |(bytes, rows, gone): &(u64, u64, u64)| {
-            Arc::new(Run {
-                number: 1,
-                bytes: *bytes,
-                checksum: 0,
-                rows: *rows,
-                gone: *gone,
-                index: crate::run::Index::default(),
-            })
+            let alone = Kind { bytes: *bytes, rows: *rows, gone: *gone };
+            let weight = Weight { alone, others: Kind::default() };
+            let index = crate::run::Index::default();
+            Arc::new(Run { number: 1, bytes: *bytes, checksum: 0, rows: rows + gone, weight, index })
         };
         due(&sizes.iter().map(run).collect::<Vec<_>>())
     }
@@ -86,8 +92,22 @@ mod tests {
     #[test]
     fn what_is_gone_is_cleared_away() {
         let base = (100 * BYTES_MIN, 1000, 0);
-        assert_eq!(due_of(&[(BYTES_MIN, 400, 400), base]), None);
-        assert_eq!(due_of(&[(BYTES_MIN, 600, 600), base]), Some(2));
-        assert_eq!(due_of(&[(BYTES_MIN, 600, 600)]), None, "alone there is nothing to clear away");
+        assert_eq!(due_of(&[(BYTES_MIN, 0, 400), base]), None);
+        assert_eq!(due_of(&[(BYTES_MIN, 0, 600), base]), Some(2));
+        assert_eq!(due_of(&[(BYTES_MIN, 0, 600)]), None, "alone there is nothing to clear away");
+    }
+
+    #[test]
+    fn many_small_rows_that_are_gone_do_not_have_large_ones_written_again() {
+        let pages =
+            Weight { alone: Kind { bytes: 70 << 20, rows: 20_000, gone: 0 }, others: Kind::default() };
+        let tasks =
+            |gone| Weight { alone: Kind::default(), others: Kind { bytes: 15 << 20, rows: 100_000, gone } };
+        let run = |bytes, weight| {
+            let index = crate::run::Index::default();
+            Arc::new(Run { number: 1, bytes, checksum: 0, rows: 1, weight, index })
+        };
+        let runs = [run(15 << 20, tasks(100_000)), run(70 << 20, pages)];
+        assert_eq!(due(&runs), None);
     }
 }

@@ -111,8 +111,14 @@ impl Engine {
         match outcome {
             Err(error) => {
                 checkpoints.has_failed = true;
-                // Until a checkpoint is written, the journal keeps growing.
-                tracing::error!("no checkpoint was written, it is tried again at the next segment: {error}");
+                match &checkpoints.sealed {
+                    Some(_) => {
+                        tracing::error!("the checkpoint was not written, the journal keeps growing: {error}")
+                    }
+                    None => {
+                        tracing::warn!("runs of checkpoints were not merged, they take more room: {error}")
+                    }
+                }
             }
             Ok(CheckpointDone { position, run_bytes, runs, manifest, space }) => {
                 checkpoints.to_merge = merging::due(&runs);
@@ -229,7 +235,9 @@ impl Engine {
     }
 
     fn merge_job(&mut self) -> Option<CheckpointJob> {
-        let count = self.checkpoints.to_merge.filter(|_| !self.checkpoints.has_failed)?;
+        // It needs as much room as it will free.
+        let is_fine = !self.checkpoints.has_failed && !self.is_low_on_room();
+        let count = self.checkpoints.to_merge.filter(|_| is_fine)?;
         let manifest = self.checkpoints.manifest.clone()?;
         Some(self.checkpoints.job(manifest, Work::Merge { count }))
     }

@@ -162,7 +162,7 @@ impl CheckpointStore {
         Ok(exists)
     }
 
-    /// Makes the ballast large enough for a checkpoint somewhat larger than the last. What can't be had now is tried for
+    /// Makes the ballast large enough for somewhat more than so many bytes. What can't be had now is tried for
     /// after the next.
     pub(crate) fn keep_ballast(&self, run_bytes: u64) {
         if self.ballast_bytes_min == 0 {
@@ -191,6 +191,15 @@ impl CheckpointStore {
     pub(crate) fn write_manifest(&self, manifest: &Manifest) -> Result<Option<Lsn>, CheckpointError> {
         let path = self.manifest_path(manifest.position);
         self.check(&path, self.replace(&path, manifest.to_text().as_bytes()))?;
+        // It is written: what cannot be removed now is removed later.
+        Ok(self.let_go_of_older().unwrap_or_else(|error| {
+            tracing::warn!("what an old checkpoint has left is not removed yet: {error}");
+            None
+        }))
+    }
+
+    /// Removes all manifests but the last two, and what neither of them names. The position of the older of them.
+    fn let_go_of_older(&self) -> Result<Option<Lsn>, CheckpointError> {
         let manifests = self.manifests()?;
         let (obsolete, kept) = manifests.split_at(manifests.len().saturating_sub(KEPT));
         // The manifests first: a run without a manifest is swept, a manifest without its run is damage.
@@ -221,8 +230,13 @@ impl CheckpointStore {
     /// A manifest, or what is wrong with it.
     pub(crate) fn read_manifest(&self, position: Lsn) -> Result<Manifest, CheckpointDamage> {
         let path = self.manifest_path(position);
-        let manifest = self.read(&path).map_err(|error| CheckpointDamage::unreadable(&path, &error))?;
-        let text = std::str::from_utf8(&manifest).unwrap_or_default();
+        let content = self.read(&path).map_err(|error| CheckpointDamage::unreadable(&path, &error))?;
+        self.manifest_of(position, &content)
+    }
+
+    fn manifest_of(&self, position: Lsn, content: &[u8]) -> Result<Manifest, CheckpointDamage> {
+        let path = self.manifest_path(position);
+        let text = std::str::from_utf8(content).unwrap_or_default();
         if Manifest::is_of_another_version(text) {
             return Err(CheckpointDamage::newer(&path));
         }
@@ -274,7 +288,8 @@ impl CheckpointStore {
         let mut put = BTreeSet::new();
         while let Some(Row { key, value, .. }) = merged.next().map_err(|damage| self.damage(damage))? {
             let Some(value) = value else { continue };
-            if !broker.restore_over(&key, value, conclusions) {
+            let is_old = is_all_in_doubt || merged.may_have_lost(&key);
+            if !broker.restore_over(&key, value, is_old, conclusions) {
                 let detail = "a row cannot be put back without those that are lost";
                 let rows = Some(broker::describe_rows(&key, &key));
                 damages.push(CheckpointDamage { rows, ..CheckpointDamage::new(&self.folder, 0, detail) });
@@ -283,10 +298,7 @@ impl CheckpointStore {
         }
         let passed_over = merged.into_damages();
         broker.keep_rows(|key| {
-            let mut lost = passed_over.iter().filter_map(|damage| damage.keys.as_ref());
-            is_all_in_doubt
-                || put.contains(key)
-                || lost.any(|(first, last)| (&first[..]..=&last[..]).contains(&key))
+            is_all_in_doubt || put.contains(key) || passed_over.iter().any(|damage| damage.may_have_had(key))
         });
         damages.extend(passed_over.into_iter().map(|damage| self.damage(damage)));
         Ok((manifest, broker, damages))
@@ -369,8 +381,17 @@ impl CheckpointStore {
         let mut named = BTreeSet::from([BALLAST.to_owned()]);
         for position in self.manifests()? {
             named.insert(name(MANIFEST, position.0));
+            let path = self.manifest_path(position);
+            let content = match self.read(&path) {
+                Ok(content) => content,
+                Err(error) => {
+                    // It may name any of them.
+                    tracing::warn!("nothing is removed while {path} cannot be read: {error}");
+                    return Ok(());
+                }
+            };
             // What a damaged one names, nobody knows.
-            let Ok(manifest) = self.read_manifest(position) else { continue };
+            let Ok(manifest) = self.manifest_of(position, &content) else { continue };
             named.extend(manifest.runs().iter().map(|run| name(RUN, run.number)));
             if let StateFiles::Version1 { .. } = manifest.state {
                 named.insert(name(if manifest.clean { LAST_RUN_1 } else { RUN_1 }, position.0));

@@ -3,6 +3,8 @@
 use broker::Lsn;
 use bytes::{Buf, BufMut, Bytes};
 
+use super::Weight;
+
 /// The entries of an index, as they lie on disk: some 50 bytes for each block.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
@@ -54,6 +56,22 @@ impl Index {
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = IndexEntry<'_>> {
         (0..self.len()).map(|at| self.entry(at))
+    }
+
+    /// What the blocks weigh; so many of all rows are gone.
+    pub(super) fn weigh(&self, gone: u64) -> Weight {
+        let mut weight = Weight::default();
+        for entry in self.entries() {
+            let kind = if entry.is_alone() { &mut weight.alone } else { &mut weight.others };
+            kind.bytes += u64::from(entry.length);
+            match entry.is_gone() {
+                true => kind.gone += 1,
+                false => kind.rows += u64::from(entry.rows),
+            }
+        }
+        weight.others.gone = gone.saturating_sub(weight.alone.gone);
+        weight.others.rows = weight.others.rows.saturating_sub(weight.others.gone);
+        weight
     }
 
     /// The entry at this place, which there is.

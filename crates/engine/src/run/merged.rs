@@ -43,6 +43,11 @@ impl Merged {
         Ok(newest)
     }
 
+    /// Whether a newer row of this key may be among what was passed over. For keys that come next.
+    pub(crate) fn may_have_lost(&self, key: &[u8]) -> bool {
+        self.passed_over.iter().flatten().any(|damage| damage.may_have_had(key))
+    }
+
     /// What was passed over.
     pub(crate) fn into_damages(self) -> Vec<RunDamage> {
         self.passed_over.unwrap_or_default()

@@ -62,9 +62,34 @@ pub(crate) struct Run {
     /// Of everything in it.
     pub(crate) checksum: u32,
     pub(crate) rows: u64,
+    pub(crate) weight: Weight,
+    pub(crate) index: Index,
+}
+
+/// How much of what is in a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Weight {
+    /// Rows that stand alone.
+    pub(crate) alone: Kind,
+    /// All others.
+    pub(crate) others: Kind,
+}
+
+/// Rows of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Kind {
+    /// Of those with a value.
+    pub(crate) bytes: u64,
+    /// With a value.
+    pub(crate) rows: u64,
     /// Rows that say that there is no such row any more.
     pub(crate) gone: u64,
-    pub(crate) index: Index,
+}
+
+impl Kind {
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { bytes: self.bytes + other.bytes, rows: self.rows + other.rows, gone: self.gone + other.gone }
+    }
 }
 
 /// A run with its file.
@@ -85,6 +110,11 @@ pub(crate) struct RunDamage {
 }
 
 impl RunDamage {
+    /// Whether a row of this key may have been there.
+    pub(crate) fn may_have_had(&self, key: &[u8]) -> bool {
+        self.keys.as_ref().is_some_and(|(first, last)| (&first[..]..=&last[..]).contains(&key))
+    }
+
     fn new(number: u64, offset: u64, detail: impl Into<String>) -> Self {
         Self { number, offset, detail: detail.into(), keys: None }
     }

@@ -34,7 +34,8 @@ impl Run {
         let index = read_frame(file, index_at, footer_at - index_at - FRAME_BYTES, index_checksum);
         let index = index.map_err(unreadable)?.and_then(Index::decode);
         let index = index.ok_or_else(|| damage(index_at, "its index is not as it was written"))?;
-        Ok(Arc::new(Self { number, bytes, checksum, rows, gone, index }))
+        let weight = index.weigh(gone);
+        Ok(Arc::new(Self { number, bytes, checksum, rows, weight, index }))
     }
 
     /// The first row of a block, by the block's place in the index.

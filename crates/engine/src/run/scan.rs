@@ -42,7 +42,8 @@ impl Run {
             offset = end;
         }
         let index = Index::decode(index.into()).unwrap_or_default();
-        Ok(Arc::new(Self { number, bytes, checksum: 0, rows, gone: 0, index }))
+        let weight = index.weigh(0);
+        Ok(Arc::new(Self { number, bytes, checksum: 0, rows, weight, index }))
     }
 }
 

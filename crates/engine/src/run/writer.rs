@@ -75,13 +75,14 @@ impl<Error, Sink: FnMut(&[u8]) -> Result<(), Error>> RunWriter<Sink> {
         let checksum = crc32c::crc32c(&footer);
         footer.put_u32(checksum);
         (self.sink)(&footer)?;
+        let index = Index::decode(Bytes::from(index)).expect("rows come in order");
         Ok(Arc::new(Run {
             number,
             bytes: self.offset + footer.len() as u64,
             checksum,
             rows: self.rows,
-            gone: self.gone,
-            index: Index::decode(Bytes::from(index)).expect("rows come in order"),
+            weight: index.weigh(self.gone),
+            index,
         }))
     }
 

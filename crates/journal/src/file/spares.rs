@@ -225,9 +225,7 @@ impl Spares {
         if state.quiet_looks >= LOOKS_BEFORE_REST {
             self.keep_only(1, &mut state);
         }
-        if !state.is_short {
-            self.tell(state);
-        }
+        self.tell(state);
     }
 
     /// Whether [`Self::step`] has something to do for sure.
