@@ -23,9 +23,7 @@ pub fn with_key(asking: &mut Asking<'_>) {
     let fingerprint = fingerprint(&enqueue);
     let key = Some(IdempotencyKey { user: name("guest"), key: name(&key), fingerprint });
     let enqueue = Enqueue { key, ..enqueue };
-    for id in enqueue.tasks.iter().filter_map(|task| number(task.body())) {
-        asking.messages[id].is_keyed = true;
-    }
+    note_keyed(asking, &enqueue);
     remember(&mut asking.requester.keyed, enqueue.clone());
     asking.ask(Standalone::Enqueue(enqueue));
 }
@@ -44,7 +42,16 @@ pub fn other_with_old_key(asking: &mut Asking<'_>) {
     let enqueue = any(asking, &queue);
     let fingerprint = fingerprint(&enqueue);
     let key = before.key.map(|key| IdempotencyKey { fingerprint, ..key });
+    // It is asked again on the next connection, and by then the key may be forgotten.
+    note_keyed(asking, &enqueue);
     asking.ask(Standalone::Enqueue(Enqueue { key, ..enqueue }));
+}
+
+/// Its messages are published under a key.
+fn note_keyed(asking: &mut Asking<'_>, enqueue: &Enqueue) {
+    for id in enqueue.tasks.iter().filter_map(|task| number(task.body())) {
+        asking.messages[id].is_keyed = true;
+    }
 }
 
 /// What no other request has.
