@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use broker::{Effect, Timestamp};
 use engine::OpenError;
@@ -63,8 +65,23 @@ impl Directory {
         }
         (100..=105).for_each(|number| life.publish_number("q", number));
         assert_eq!(life.engine.counts().checkpoints, 3);
+        // Segments are freed by a thread of the journal's own; a kill before it would leave them all.
+        let began = Instant::now();
+        while directory.segment_bytes() > life.engine.counts().journal_bytes {
+            assert!(began.elapsed() < Duration::from_secs(20), "trimmed segments are not freed");
+            thread::sleep(Duration::from_millis(1));
+        }
         drop(life);
         directory
+    }
+
+    /// Bytes of all segments that are there.
+    fn segment_bytes(&self) -> u64 {
+        let names = self.journal.list("vhost").unwrap();
+        let segments = names.iter().filter(|name| name.ends_with(".seg"));
+        // One that is listed may be gone by now.
+        let bytes = |name: &String| self.journal.open(&format!("vhost/{name}")).and_then(|file| file.len());
+        segments.map(|name| bytes(name).unwrap_or(0)).sum()
     }
 
     pub(super) fn fork(&self) -> Self {
