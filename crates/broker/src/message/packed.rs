@@ -110,7 +110,7 @@ pub(crate) fn write_slot(slot: &Slot, previous: Previous, out: &mut Vec<u8>) -> 
 }
 
 /// Reads a slot. `None` if it makes no sense.
-pub(crate) fn read_slot(cursor: &mut Cursor, previous: Previous) -> Option<(Slot, Previous)> {
+fn read_slot(cursor: &mut Cursor, previous: Previous) -> Option<(Slot, Previous)> {
     let lsn = read_signed(cursor, previous.lsn)?;
     let expected_offset = if lsn == previous.lsn { previous.end } else { 0 };
     let offset = read_signed(cursor, expected_offset.into())?;

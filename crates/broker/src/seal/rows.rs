@@ -92,12 +92,6 @@ impl Sealed {
         let transient = self.transient.iter().flat_map(SealedPage::entries);
         transient.chain(self.results.iter().copied())
     }
-
-    /// Pages that have changed.
-    #[must_use]
-    pub fn pages(&self) -> usize {
-        self.pages.len()
-    }
 }
 
 impl<Sink: FnMut(Row<'_>)> Rows<Sink> {

@@ -39,6 +39,9 @@ const KEPT: usize = 2;
 /// A run is synced each time that so much of it is written: a flood of it would delay the syncs of the journal.
 const SYNC_EVERY_BYTES: u64 = 1024 * 1024;
 
+/// Writes a run to a file.
+type FileWriter<'a> = RunWriter<&'a mut dyn FnMut(&[u8]) -> io::Result<()>>;
+
 /// A checkpoint that was read.
 pub(crate) struct Loaded {
     pub(crate) manifest: Manifest,
@@ -415,7 +418,7 @@ impl CheckpointStore {
     fn write_run_by(
         &self,
         number: u64,
-        write: impl FnOnce(&mut RunWriter<&mut dyn FnMut(&[u8]) -> io::Result<()>>) -> io::Result<()>,
+        write: impl FnOnce(&mut FileWriter<'_>) -> io::Result<()>,
     ) -> Result<Arc<Run>, CheckpointError> {
         let path = self.run_path(number);
         let written = self.write_run_to(&path, number, write);
@@ -430,7 +433,7 @@ impl CheckpointStore {
         &self,
         path: &str,
         number: u64,
-        write: impl FnOnce(&mut RunWriter<&mut dyn FnMut(&[u8]) -> io::Result<()>>) -> io::Result<()>,
+        write: impl FnOnce(&mut FileWriter<'_>) -> io::Result<()>,
     ) -> io::Result<Arc<Run>> {
         // Left from the first try, if this is the second.
         if self.storage.exists(path)? {
@@ -446,7 +449,7 @@ impl CheckpointStore {
             }
             Ok(())
         };
-        let mut writer = RunWriter::new(&mut sink as &mut dyn FnMut(&[u8]) -> io::Result<()>)?;
+        let mut writer = FileWriter::new(&mut sink)?;
         write(&mut writer)?;
         let run = writer.finish(number)?;
         file.sync_all()?;
