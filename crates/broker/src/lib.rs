@@ -35,6 +35,7 @@ mod standalone;
 mod task;
 mod transaction;
 mod unacked;
+mod upcoming;
 mod varint;
 mod view;
 

@@ -13,8 +13,8 @@ use crate::bodies::Bodies;
 use crate::checkpoint::Checkpoints;
 use crate::link::{Link, Outlet};
 use crate::lone::Lone;
+use crate::reads::Reads;
 use crate::recovery::Recovery;
-use crate::release::Reads;
 use crate::room::RoomWatch;
 use crate::settings::Settings;
 

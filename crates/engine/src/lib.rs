@@ -16,6 +16,7 @@ pub mod doctor;
 mod engine;
 mod link;
 mod lone;
+mod reads;
 mod recovery;
 mod release;
 mod room;

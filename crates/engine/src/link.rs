@@ -44,8 +44,8 @@ pub(crate) struct Link {
 #[derive(Default)]
 pub(crate) struct Line {
     pub(crate) effects: VecDeque<Addressed>,
-    /// The round of reads in which the line last asked for what it misses.
-    pub(crate) asked_in_round: u64,
+    /// The last of the reads that it waits for, by ticket; 0 for none.
+    pub(crate) asked_up_to: u64,
 }
 
 impl Link {

@@ -12,7 +12,7 @@ use crate::bodies::Bodies;
 use crate::checkpoint::{CheckpointDamage, CheckpointError, CheckpointStore, Checkpoints, Loaded, Manifest};
 use crate::engine::Engine;
 use crate::lone::Lone;
-use crate::release::Reads;
+use crate::reads::Reads;
 use crate::room::RoomWatch;
 use crate::settings::Settings;
 

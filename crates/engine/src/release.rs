@@ -1,8 +1,5 @@
 //! Effects leave when what they rest on is durable and what they carry is at hand.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
-
 use broker::{Addressed, ConnectionId, Effect, Lsn, Recipient};
 
 use mistakes::{Mistake, is_planted};
@@ -10,23 +7,6 @@ use mistakes::{Mistake, is_planted};
 use crate::bodies::Found;
 use crate::engine::{Engine, block_of};
 use crate::link::Link;
-
-/// Reads of the journal that are under way.
-#[derive(Debug, Default)]
-pub(crate) struct Reads {
-    next_ticket: u64,
-    under_way: BTreeMap<u64, (Lsn, Range<u32>)>,
-    under_way_bytes: u64,
-    /// Counts the times at which no read was under way. A line asks once a round.
-    round: u64,
-    /// The line that asks first when memory is short, so that each has its turn.
-    first_line: usize,
-    /// Some line misses something and may not have asked.
-    wanted: bool,
-}
-
-/// Wanted parts of one entry that lie closer together than this are read in one go.
-const READ_GAP_BYTES_MAX: u32 = 64 * 1024;
 
 impl Engine {
     /// Stages an effect if nothing of its session waits and it is free to go, else puts it in its session's line.
@@ -54,71 +34,6 @@ impl Engine {
         waiting.retain(|(connection, channel)| self.release_line(*connection, *channel));
         debug_assert!(self.waiting.is_empty());
         self.waiting = waiting;
-    }
-
-    /// Takes what the journal has read.
-    pub(crate) fn take_reads(&mut self) {
-        if self.reads.under_way.is_empty() {
-            return;
-        }
-        let mut done = Vec::new();
-        if let Some(writer) = &mut self.writer {
-            writer.completed_reads(&mut done);
-        }
-        for read in done {
-            let Some((lsn, range)) = self.reads.under_way.remove(&read.ticket) else { continue };
-            self.reads.under_way_bytes -= u64::from(range.end - range.start);
-            match read.result {
-                Ok(bytes) => self.bodies.entry_read(lsn, range.start, bytes),
-                Err(error) => self.fail_with(format!(
-                    "a message body of entry {} can't be read back: {error}. Nothing more is confirmed; \
-                     check the disk, then look with `forebay doctor DIR`",
-                    lsn.0
-                )),
-            }
-        }
-        if self.reads.under_way.is_empty() {
-            self.reads.round += 1;
-            self.reads.wanted = true;
-        }
-    }
-
-    /// Asks the journal for the messages that sessions wait for. All that a session's line wants is asked for at once:
-    /// its delivery window is the read-ahead. More than the cache can hold is not asked for.
-    pub(crate) fn read_missing(&mut self) {
-        if !std::mem::take(&mut self.reads.wanted) {
-            return;
-        }
-        let mut wanted: Vec<(Lsn, Range<u32>)> = Vec::new();
-        let mut bytes = self.reads.under_way_bytes;
-        let first = self.reads.first_line;
-        for at in 0..self.waiting.len() {
-            let place = (first + at) % self.waiting.len();
-            if bytes > self.bodies.read_back.budget_bytes() / 2 {
-                self.reads.first_line = place;
-                break;
-            }
-            let (connection, channel) = &self.waiting[place];
-            let line = self.links.get_mut(connection).and_then(|link| link.waiting.get_mut(channel));
-            let Some(line) = line.filter(|line| line.asked_in_round <= self.reads.round) else { continue };
-            let ready = line.effects.iter().take_while(|addressed| addressed.after <= self.durable);
-            for message in ready.filter_map(|addressed| addressed.effect.message()) {
-                // A block that has just been spilled lies in an entry that cannot be read before it is durable.
-                if let Found::InJournal(lsn, range) = self.bodies.find(*message)
-                    && lsn <= self.durable
-                {
-                    line.asked_in_round = self.reads.round + 1;
-                    bytes += u64::from(range.end - range.start);
-                    wanted.push((lsn, range));
-                }
-            }
-        }
-        wanted.retain(|(lsn, range)| !self.reads.covers(*lsn, range));
-        let Some(writer) = &mut self.writer else { return };
-        for (lsn, range) in coalesce(wanted) {
-            let ticket = self.reads.begin(lsn, range.clone());
-            writer.read(ticket, journal::Lsn(lsn.0), u64::from(range.start)..u64::from(range.end));
-        }
     }
 
     pub(crate) fn push_staged(&mut self) {
@@ -170,8 +85,7 @@ impl Engine {
     pub(crate) fn entries_in_use(&self) -> impl Iterator<Item = Lsn> + '_ {
         let lines = self.links.values().flat_map(|link| link.waiting.values()).flat_map(|line| &line.effects);
         let places = lines.filter_map(|addressed| Some(addressed.effect.message()?.place.durable_at()));
-        let reads = self.reads.under_way.values().map(|(lsn, _)| *lsn);
-        places.filter(|lsn| *lsn != Lsn::NONE).chain(reads)
+        places.filter(|lsn| *lsn != Lsn::NONE).chain(self.reads.entries())
     }
 
     /// False when nothing of the session waits any more.
@@ -210,7 +124,7 @@ impl Engine {
             None => None,
             Some(Found::Here(envelope)) => Some(envelope),
             Some(Found::InJournal(..)) => {
-                self.reads.wanted = true;
+                self.want_reads();
                 return Some(addressed);
             }
             Some(Found::Damaged(lsn)) => {
@@ -232,20 +146,6 @@ impl Engine {
     }
 }
 
-impl Reads {
-    fn begin(&mut self, lsn: Lsn, range: Range<u32>) -> u64 {
-        self.next_ticket += 1;
-        self.under_way_bytes += u64::from(range.end - range.start);
-        self.under_way.insert(self.next_ticket, (lsn, range));
-        self.next_ticket
-    }
-
-    fn covers(&self, lsn: Lsn, range: &Range<u32>) -> bool {
-        let inside = |wider: &Range<u32>| wider.start <= range.start && range.end <= wider.end;
-        self.under_way.values().any(|(of, wider)| *of == lsn && inside(wider))
-    }
-}
-
 /// The position that an effect waits for.
 fn waits_for(addressed: &Addressed) -> Lsn {
     let is_early = match &addressed.effect {
@@ -261,33 +161,5 @@ fn recipient(addressed: &Addressed) -> (ConnectionId, Option<u16>) {
     match addressed.to {
         Recipient::Session(session) => (session.connection, Some(session.channel)),
         Recipient::Connection(connection) => (connection, None),
-    }
-}
-
-/// Joins what lies close together in one entry.
-fn coalesce(mut wanted: Vec<(Lsn, Range<u32>)>) -> Vec<(Lsn, Range<u32>)> {
-    wanted.sort_unstable_by_key(|(lsn, range)| (*lsn, range.start));
-    let mut joined: Vec<(Lsn, Range<u32>)> = Vec::new();
-    for (lsn, range) in wanted {
-        match joined.last_mut() {
-            Some((last, before))
-                if *last == lsn && range.start <= before.end.saturating_add(READ_GAP_BYTES_MAX) =>
-            {
-                before.end = before.end.max(range.end);
-            }
-            _ => joined.push((lsn, range)),
-        }
-    }
-    joined
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_that_lie_close_together_become_one() {
-        let wanted = vec![(Lsn(2), 0..10), (Lsn(1), 500_000..500_010), (Lsn(1), 100..200), (Lsn(1), 0..50)];
-        assert_eq!(coalesce(wanted), [(Lsn(1), 0..200), (Lsn(1), 500_000..500_010), (Lsn(2), 0..10)]);
     }
 }

@@ -369,6 +369,15 @@ impl Strand {
         }
     }
 
+    /// The messages that are handed out next, in order.
+    pub(crate) fn upcoming(&self) -> impl Iterator<Item = Slot> + '_ {
+        let first = self.first_ready().unwrap_or(self.next_sequence);
+        let skipped = usize::try_from((first / MESSAGES_PER_PAGE as u64).saturating_sub(self.first_page));
+        let pages = self.pages.iter().skip(skipped.unwrap_or(usize::MAX)).flatten();
+        let ready = pages.flat_map(|page| page.alive().filter(|(index, _)| page.is_ready(*index)));
+        ready.map(|(_, slot)| slot)
+    }
+
     fn page_of(&mut self, sequence: u64) -> Option<(&mut Page, usize)> {
         let page = self.page_mut(sequence / MESSAGES_PER_PAGE as u64)?;
         Some((page, (sequence % MESSAGES_PER_PAGE as u64) as usize))

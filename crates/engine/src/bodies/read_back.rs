@@ -16,11 +16,14 @@ pub(crate) struct ReadBack {
     order: VecDeque<(Lsn, u32)>,
     bytes: u64,
     budget_bytes: u64,
+    /// Where something was last found: the next is mostly there too. Empty if nowhere.
+    last: (Lsn, u32, Bytes),
 }
 
 impl ReadBack {
     pub(crate) fn new(budget_bytes: u64) -> Self {
-        Self { parts: BTreeMap::new(), order: VecDeque::new(), bytes: 0, budget_bytes }
+        let (parts, order) = (BTreeMap::new(), VecDeque::new());
+        Self { parts, order, bytes: 0, budget_bytes, last: (Lsn::NONE, 0, Bytes::new()) }
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -42,14 +45,30 @@ impl ReadBack {
         while self.bytes > self.budget_bytes && self.order.len() > 1 {
             let oldest = self.order.pop_front().expect("more than one");
             self.bytes -= self.parts.remove(&oldest).map_or(0, |part| part.len() as u64);
+            if (self.last.0, self.last.1) == oldest {
+                self.last = (Lsn::NONE, 0, Bytes::new());
+            }
         }
     }
 
-    pub(crate) fn find(&self, lsn: Lsn, range: Range<u32>) -> Option<Bytes> {
+    pub(crate) fn find(&mut self, lsn: Lsn, range: Range<u32>) -> Option<Bytes> {
+        let (last_lsn, start, part) = &self.last;
+        if let Some(found) = slice(*start, part, &range).filter(|_| *last_lsn == lsn) {
+            return Some(found);
+        }
         let (&(_, start), part) = self.parts.range((lsn, 0)..=(lsn, range.start)).next_back()?;
-        let (from, to) = ((range.start - start) as usize, (range.end - start) as usize);
-        (to <= part.len()).then(|| part.slice(from..to))
+        let found = slice(start, part, &range);
+        if found.is_some() {
+            self.last = (lsn, start, part.clone());
+        }
+        found
     }
+}
+
+/// The range of an entry out of a part that begins at `start`, if it is in it.
+fn slice(start: u32, part: &Bytes, range: &Range<u32>) -> Option<Bytes> {
+    let (from, to) = (range.start.checked_sub(start)? as usize, range.end.checked_sub(start)? as usize);
+    (to <= part.len()).then(|| part.slice(from..to))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::thread;
 use bytes::Bytes;
 
 use super::Drive;
+use super::buffers::Buffers;
 use super::folder::{Failure, Folder, NamedFile};
 use super::format::BLOCK_BYTES;
 use super::segments::{Location, Sample, Samples};
@@ -40,6 +41,7 @@ pub(super) struct Bodies {
     open: Mutex<Vec<(u64, NamedFile)>>,
     /// Entries whose payloads were found whole, each at its number modulo the length.
     whole: Vec<AtomicU64>,
+    buffers: Buffers,
 }
 
 #[derive(Default)]
@@ -68,6 +70,7 @@ impl Bodies {
             done: Mutex::default(),
             open: Mutex::default(),
             whole: std::iter::repeat_with(AtomicU64::default).take(WHOLE_MAX).collect(),
+            buffers: Buffers::default(),
         }
     }
 
@@ -176,28 +179,41 @@ impl Bodies {
         if start > end || end > entry_bytes {
             return Err(BodyError::OutOfRange { lsn, start, end, entry_bytes });
         }
-        if end - start == entry_bytes {
-            return walk.payload(&found)?.map_err(|invalid| corrupt(&walk, found.offset, lsn, invalid));
+        // The whole has to be looked at, unless that was done: then it may as well be read to be handed out.
+        let is_most = end - start > entry_bytes / 2;
+        if is_most && !self.is_known_whole(lsn) {
+            let mut bytes = self.buffers.take(entry_bytes as usize);
+            walk.payload_into(&found, &mut bytes)?
+                .map_err(|invalid| corrupt(&walk, found.offset, lsn, invalid))?;
+            self.note_whole(lsn);
+            return Ok(self.buffers.lend(bytes).slice(start as usize..end as usize));
         }
         self.check_whole(&walk, &found)?;
-        let mut bytes = vec![0; (end - start) as usize];
+        let mut bytes = self.buffers.take((end - start) as usize);
         walk.file.read(&mut bytes, found.payload_at() + start)?;
-        Ok(bytes.into())
+        Ok(self.buffers.lend(bytes))
     }
 
     /// Looks at all of the payload, unless that was done of late: the checksum is known of the whole alone, and a part must
     /// not be handed out when the disk has changed it.
     fn check_whole(&self, walk: &SegmentWalk, found: &Found) -> Result<(), BodyError> {
         let lsn = found.header.lsn;
-        let place = &self.whole[lsn.0 as usize % WHOLE_MAX];
-        if place.load(Ordering::Relaxed) == lsn.0 {
+        if self.is_known_whole(lsn) {
             return Ok(());
         }
         if walk.payload_crc(found)? != found.header.payload_crc {
             return Err(corrupt(walk, found.offset, lsn, "the checksum of the payload is wrong"));
         }
-        place.store(lsn.0, Ordering::Relaxed);
+        self.note_whole(lsn);
         Ok(())
+    }
+
+    fn is_known_whole(&self, lsn: Lsn) -> bool {
+        self.whole[lsn.0 as usize % WHOLE_MAX].load(Ordering::Relaxed) == lsn.0
+    }
+
+    fn note_whole(&self, lsn: Lsn) {
+        self.whole[lsn.0 as usize % WHOLE_MAX].store(lsn.0, Ordering::Relaxed);
     }
 
     /// Walks through a segment that has no index yet, once. Over damage it goes block by block: what lies behind is read

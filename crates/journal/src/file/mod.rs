@@ -12,6 +12,7 @@
 
 mod blame;
 mod bodies;
+mod buffers;
 mod commit;
 mod folder;
 mod format;

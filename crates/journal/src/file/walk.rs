@@ -112,10 +112,19 @@ impl SegmentWalk {
     /// The whole payload, if its checksum is right.
     pub(super) fn payload(&self, found: &Found) -> Result<Result<Bytes, Invalid>, Failure> {
         let mut bytes = vec![0; found.header.payload_bytes as usize];
-        self.file.read(&mut bytes, found.payload_at())?;
-        let is_whole = crc32c::crc32c(&bytes) == found.header.payload_crc;
+        Ok(self.payload_into(found, &mut bytes)?.map(|()| bytes.into()))
+    }
+
+    /// Reads the whole payload into a buffer of its size. What is there is good only if its checksum is right.
+    pub(super) fn payload_into(
+        &self,
+        found: &Found,
+        bytes: &mut [u8],
+    ) -> Result<Result<(), Invalid>, Failure> {
+        self.file.read(bytes, found.payload_at())?;
+        let is_whole = crc32c::crc32c(bytes) == found.header.payload_crc;
         match is_whole || is_planted(Mistake::TornEntryReplayed) {
-            true => Ok(Ok(bytes.into())),
+            true => Ok(Ok(())),
             false => Ok(Err("the checksum of the payload is wrong")),
         }
     }
