@@ -55,6 +55,8 @@ pub struct Broker {
     /// Shared limits that the command may have opened.
     pub(crate) to_resume: VecDeque<Resume>,
     pub(crate) scratch: Scratch,
+    /// Counts the seals of this boot.
+    pub(crate) seals: u64,
 }
 
 /// A limit that several consumers share.
@@ -80,26 +82,13 @@ pub struct Settings {
 }
 
 /// What came of a command.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Handled {
     /// It is done; records and effects are in the output.
     Done,
-    /// It needs state that is not in memory. Nothing has changed: load what is wanted and try again.
-    ///
-    /// No operation of this version keeps state outside memory, so none answers this yet.
-    Cold(Vec<Want>),
-}
-
-/// State that a command wants to see loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Want {
-    /// The page of a queue's messages that holds a sequence.
-    Page {
-        /// The queue.
-        queue: QueueNumber,
-        /// The sequence.
-        sequence: u64,
-    },
+    /// It needs state that is not in memory, which [`Output::wants`] has asked for. Nothing has changed: here it is back, to be
+    /// tried again when something was [`Broker::loaded`]. Its session's later commands have to wait behind it.
+    Cold(Box<Command>),
 }
 
 /// Lists that are filled and emptied within one command, kept for their memory.
@@ -152,6 +141,7 @@ impl Broker {
             to_tell: Vec::new(),
             to_resume: VecDeque::new(),
             scratch: Scratch::default(),
+            seals: 0,
         }
     }
 
@@ -166,6 +156,11 @@ impl Broker {
             }
             Command::Sent { connection, bytes } => self.sent(connection, bytes),
             Command::PublishAgain { session, publish } => self.publish_again(now, session, publish, out),
+            Command::Session { operation: Operation::Get { ref queue, .. }, .. }
+                if self.misses_next(queue, out) =>
+            {
+                return Handled::Cold(Box::new(command));
+            }
             Command::Session { session, request, operation } => {
                 self.handle_session(Request { now, session, tag: request }, operation, out);
             }

@@ -9,6 +9,7 @@
 mod apply;
 mod broker;
 mod census;
+mod cold;
 mod command;
 mod consumer;
 mod counts;
@@ -39,8 +40,9 @@ mod upcoming;
 mod varint;
 mod view;
 
-pub use broker::{Broker, Handled, Settings, Want};
+pub use broker::{Broker, Handled, Settings};
 pub use census::{Census, QueueCensus, TaskCensus};
+pub use cold::Want;
 pub use command::{Binding, Command, Consume, DeclareExchange, DeclareQueue, Operation, Outcome, Publish};
 pub use counts::{Counters, Totals};
 pub use effect::{Addressed, Answer, Effect, Recipient, ReplyHead, StoredMessage};

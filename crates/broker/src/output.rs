@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use mistakes::{Mistake, is_planted};
 
+use crate::cold::Want;
 use crate::command::Publish;
 use crate::effect::{Addressed, Effect, Recipient};
 use crate::record::{Record, Target, write_published, write_settled, write_task_ended};
@@ -24,6 +25,8 @@ pub struct Output {
     /// [`crate::Command::PublishAgain`] and in front of other publishes of their connections, when there is room; or to be
     /// dropped and counted by [`crate::Broker::drop_held_back`].
     pub held_back: Vec<HeldBack>,
+    /// State that is wanted in memory, each thing once until it was [`crate::Broker::loaded`]. The caller takes them.
+    pub wants: Vec<Want>,
 }
 
 /// A publish that waits for room on the storage.
@@ -71,6 +74,7 @@ impl Output {
             volatile: Volatile::default(),
             effects: Vec::new(),
             held_back: Vec::new(),
+            wants: Vec::new(),
         }
     }
 

@@ -32,6 +32,7 @@ use crate::varint::Cursor;
 use crate::{Lsn, QueueNumber};
 
 pub use restore::{BrokenRow, entries_in_row};
+pub(crate) use restore::{page_key, read_page};
 pub use rows::Row;
 pub use words::describe_rows;
 
@@ -50,6 +51,8 @@ const LEVEL: u8 = 0;
 /// leisure.
 #[derive(Debug, Default)]
 pub struct Sealed {
+    /// Counts the seals of a boot.
+    number: u64,
     boot: u64,
     next_queue: u64,
     /// Each list is in the order of its keys; without a value where the thing is no more.
@@ -78,7 +81,9 @@ impl Broker {
     /// Takes what has changed in the durable state since the last seal. Costs a look at each queue, at each page and task that
     /// has changed and at each entry with results of tasks, and copies none of them.
     pub fn seal(&mut self) -> Sealed {
+        self.seals += 1;
         let mut sealed = Sealed {
+            number: self.seals,
             boot: self.boot,
             next_queue: self.next_queue,
             tasks: self.tasks.seal(),
@@ -127,7 +132,7 @@ impl Broker {
         for (number, queue) in &mut self.queues {
             let is_changed = queue.strand.is_changed() || self.queue_ledger.is_changed(number);
             if queue.is_durable() && is_changed {
-                let strand = queue.strand.seal();
+                let strand = queue.strand.seal(self.seals);
                 let pages = strand.pages.into_iter().map(|(first, page)| ((*number, first), Some(page)));
                 sealed.pages.extend(pages);
                 sealed.pages.extend(strand.gone.into_iter().map(|first| ((*number, first), None)));

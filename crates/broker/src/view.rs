@@ -1,9 +1,12 @@
 //! The durable state as plain values, to be compared: live against replayed, before a crash against after it.
 
+use bytes::Bytes;
+
 use crate::place::Home;
 use crate::record::{BindingDefinition, ExchangeDefinition, QueueDefinition};
+use crate::seal::read_page;
 use crate::task::{SealedTask, TaskId};
-use crate::{Broker, Place};
+use crate::{Broker, Place, Want};
 
 /// Everything that a restart has to find again, in a fixed order.
 ///
@@ -42,16 +45,26 @@ pub struct MessageView {
 }
 
 impl Broker {
-    /// The durable state. Costs a look at every message: for tests, simulation and inspection.
+    /// The durable state, all of which has to be in memory. Costs a look at every message: for tests, simulation and inspection.
     #[must_use]
     pub fn durable_view(&self) -> DurableView {
+        self.durable_view_with(|want| panic!("{want:?} is not in memory"))
+    }
+
+    /// The durable state; `row` gets the rows of what is not in memory, which stays so.
+    #[must_use]
+    pub fn durable_view_with(&self, mut row: impl FnMut(Want) -> Bytes) -> DurableView {
         let mut queues: Vec<QueueView> = self
             .queues
             .values()
             .filter(|queue| queue.is_durable())
             .map(|queue| QueueView {
                 definition: queue.definition.clone(),
-                messages: journaled(queue.strand.sequenced()).collect(),
+                messages: journaled(queue.strand.sequenced_with(|first| {
+                    let page = row(Want::Page { queue: queue.definition.number, first });
+                    read_page(page).expect("a run has it as it was written")
+                }))
+                .collect(),
             })
             .collect();
         queues.sort_unstable_by_key(|queue| queue.definition.number);
@@ -64,9 +77,11 @@ impl Broker {
     }
 }
 
-fn journaled(slots: impl Iterator<Item = (u64, crate::message::Slot)>) -> impl Iterator<Item = MessageView> {
-    slots.filter(|(_, slot)| matches!(slot.place.home(), Home::Entry(_))).map(|(sequence, slot)| {
-        let stored = slot.stored();
-        MessageView { sequence, place: stored.place, stored_bytes: stored.stored_bytes }
-    })
+fn journaled(slots: Vec<(u64, crate::message::Slot)>) -> impl Iterator<Item = MessageView> {
+    slots.into_iter().filter(|(_, slot)| matches!(slot.place.home(), Home::Entry(_))).map(
+        |(sequence, slot)| {
+            let stored = slot.stored();
+            MessageView { sequence, place: stored.place, stored_bytes: stored.stored_bytes }
+        },
+    )
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use broker::{
-    Addressed, Broker, Command, ConnectionId, DurableView, Handled, Home, Lsn, NumberMap, Output, Timestamp,
-    Volatile,
+    Addressed, Broker, Command, ConnectionId, DurableView, Home, Lsn, NumberMap, Output, Timestamp, Volatile,
+    Want,
 };
 use field_table::ShortString;
 use journal::{Help, State, Writer};
@@ -12,7 +12,9 @@ use journal::{Help, State, Writer};
 use crate::bodies::Bodies;
 use crate::checkpoint::Checkpoints;
 use crate::link::{Link, Outlet};
+use crate::loads::{Loads, RowsByKey};
 use crate::lone::Lone;
+use crate::parked::Parked;
 use crate::reads::Reads;
 use crate::recovery::Recovery;
 use crate::room::RoomWatch;
@@ -24,7 +26,8 @@ use crate::settings::Settings;
 /// - [`Self::submit`] what clients ask, a batch at a time;
 /// - [`Self::pump`] whenever the journal's wake was called;
 /// - [`Self::tick`] at [`Self::next_deadline`];
-/// - take a [`crate::CheckpointJob`] when there is one, run it where blocking is fine, and hand its outcome back;
+/// - take a [`crate::CheckpointJob`] and a [`crate::LoadJob`] when there is one, run it where blocking is fine, and hand its
+///   outcome back;
 /// - after each of these, without the lock, give the journal the thread that it may ask for: [`Self::take_helper`];
 /// - to stop: [`Self::drain`], pump until [`Self::is_drained`], then [`Self::close`].
 pub struct Engine {
@@ -59,6 +62,8 @@ pub struct Engine {
     pub(crate) starved: Vec<ConnectionId>,
     pub(crate) bodies: Bodies,
     pub(crate) reads: Reads,
+    pub(crate) loads: Loads,
+    pub(crate) parked: Parked,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) recovery: Recovery,
     pub(crate) room: RoomWatch,
@@ -117,8 +122,7 @@ impl Engine {
         let refusals = self.refusals();
         let mut charged = self.out.entry.bytes.len();
         for command in commands.drain(..) {
-            let handled = self.broker.handle(now, command, &mut self.out);
-            debug_assert_eq!(handled, Handled::Done, "no operation of this version needs cold state");
+            self.handle_or_park(now, command);
             // Between two commands, since the records of one belong together: a batch of many large ones would make
             // an entry that no journal takes.
             if self.out.entry.bytes.len() >= self.settings.entry_bytes_target {
@@ -162,8 +166,7 @@ impl Engine {
         if !is_due || self.failed.is_some() {
             return self.commit(now);
         }
-        let handled = self.broker.handle(now, Command::Tick, &mut self.out);
-        debug_assert_eq!(handled, Handled::Done, "no operation of this version needs cold state");
+        self.handle_or_park(now, Command::Tick);
         self.take_output(CLOCK);
         self.send_output(now);
     }
@@ -185,8 +188,9 @@ impl Engine {
         let overloaded = self.unsynced_bytes() > self.journal_window_bytes();
         let Some(link) = self.links.get_mut(&connection) else { return true };
         let unsynced = link.unsynced_bytes();
-        let has_credit =
-            link.owed_bytes() < self.settings.publish_window_bytes && !(overloaded && unsynced > 0);
+        let has_credit = link.owed_bytes() < self.settings.publish_window_bytes
+            && !(overloaded && unsynced > 0)
+            && !self.parked.is_full(connection);
         if !has_credit && !link.starved {
             link.starved = true;
             self.starved.push(connection);
@@ -196,14 +200,25 @@ impl Engine {
 
     /// The durable state as of the last entry that was handed to the journal; nothing while more than that has happened.
     /// Costs a look at every message: for simulation and inspection.
+    ///
+    /// # Panics
+    /// If a row of it cannot be read.
     #[must_use]
     pub fn view_at_last_entry(&self) -> Option<DurableView> {
-        self.out.entry.bytes.is_empty().then(|| self.broker.durable_view())
+        let store = self.checkpoints.store();
+        let mut rows = RowsByKey::new(&store, self.checkpoints.runs());
+        let row = |want: Want| rows.find(&want.row_key()).expect("a run has it");
+        self.out.entry.bytes.is_empty().then(|| self.broker.durable_view_with(row))
     }
 
     /// Packs the messages that nobody has, also those that will be wanted soon. For simulation: it must change nothing but memory.
     pub fn pack(&mut self) {
         self.broker.pack();
+    }
+
+    /// Lets all state leave memory that can. For simulation: it must change nothing but memory.
+    pub fn evict_all(&mut self) {
+        self.broker.evict(self.checkpoints.written_seal(), 0);
     }
 
     /// Whether the engine serves.
@@ -257,13 +272,14 @@ impl Engine {
     /// Takes what the core has put out for this connection's commands.
     pub(crate) fn take_output(&mut self, connection: ConnectionId) {
         self.take_volatile();
+        self.take_wants();
         self.route_effects(connection);
         self.release_volatile();
         self.spill();
     }
 
     /// Sends on its way what may go.
-    fn send_output(&mut self, now: Timestamp) {
+    pub(crate) fn send_output(&mut self, now: Timestamp) {
         if !self.out.entry.bytes.is_empty() {
             let flush_at = Timestamp(now.0 + self.idle_flush_ms());
             self.flush_at.get_or_insert(flush_at);

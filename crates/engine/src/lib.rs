@@ -6,7 +6,7 @@
 //!
 //! The engine runs on one thread at a time and never waits: it has no threads, no clock and no sockets of its own.
 //! Whoever owns it, the server or a simulator, calls [`Engine::submit`] with what clients ask, [`Engine::pump`]
-//! when the journal wakes it, [`Engine::tick`] at its deadlines, and runs its [`CheckpointJob`]s.
+//! when the journal wakes it, [`Engine::tick`] at its deadlines, and runs its [`CheckpointJob`]s and [`LoadJob`]s.
 
 mod bodies;
 mod checkpoint;
@@ -15,7 +15,9 @@ mod counts;
 pub mod doctor;
 mod engine;
 mod link;
+mod loads;
 mod lone;
+mod parked;
 mod reads;
 mod recovery;
 mod release;
@@ -27,6 +29,7 @@ pub use checkpoint::{CheckpointDamage, CheckpointDone, CheckpointError, Checkpoi
 pub use counts::Counts;
 pub use engine::{Engine, Health};
 pub use link::{Outlet, Released};
+pub use loads::{LoadDone, LoadJob};
 pub use recovery::{OpenError, Recovery};
 pub use room::StorageRoom;
 pub use settings::Settings;

@@ -11,7 +11,9 @@ use mistakes::{Mistake, is_planted};
 use crate::bodies::Bodies;
 use crate::checkpoint::{CheckpointDamage, CheckpointError, CheckpointStore, Checkpoints, Loaded, Manifest};
 use crate::engine::Engine;
+use crate::loads::{Loads, RowsByKey};
 use crate::lone::Lone;
+use crate::parked::Parked;
 use crate::reads::Reads;
 use crate::room::RoomWatch;
 use crate::settings::Settings;
@@ -75,7 +77,7 @@ impl Engine {
         let core =
             broker::Settings { delivery_window_bytes: settings.delivery_window_bytes, seed: settings.seed };
         let store = CheckpointStore::open(storage, log, settings.storage_reserve_bytes)?;
-        let (loaded, damage) = store.load(|| Broker::new(core))?;
+        let (loaded, damage) = store.load(settings.state_bytes, || Broker::new(core))?;
         let (manifest, broker, runs) = match loaded {
             Some(Loaded { manifest, broker, runs }) => (Some(manifest), broker, runs),
             None => (None, Broker::new(core), Vec::new()),
@@ -131,6 +133,8 @@ impl Engine {
             indebted: Vec::new(),
             starved: Vec::new(),
             reads: Reads::default(),
+            loads: Loads::default(),
+            parked: Parked::default(),
             checkpoints,
             recovery: Recovery { boot: epoch.0, ..Recovery::default() },
             room: RoomWatch::default(),
@@ -157,10 +161,13 @@ impl Engine {
                 if is_planted(Mistake::ReplaySkipsRecord) && count > 1 && records.peek().is_none() {
                     break;
                 }
-                self.broker.apply(record?);
+                let record = record?;
+                self.bring(&record)?;
+                self.broker.apply(record);
             }
             self.bodies.entry_appended(lsn, entry.bytes);
         }
+        self.broker.evict(0, self.settings.state_bytes);
         self.writer = Some(writer);
         self.open_entry(Lsn(tail.0).next());
         let position = manifest.map_or(Lsn::NONE, |manifest| manifest.position);
@@ -171,6 +178,22 @@ impl Engine {
         self.recovery.checkpoint_lsn = position.0;
         self.recovery.queues = totals.queues;
         self.recovery.messages = totals.messages_ready;
+        Ok(())
+    }
+
+    /// Sees to it that what the record touches is in memory.
+    fn bring(&mut self, record: &Record) -> Result<(), OpenError> {
+        let wants = self.broker.wants_before(record);
+        if wants.is_empty() {
+            return Ok(());
+        }
+        let store = self.checkpoints.store();
+        let mut rows = RowsByKey::new(&store, self.checkpoints.runs());
+        for want in wants {
+            let key = want.row_key();
+            let row = rows.find(&key).map_err(OpenError::Damaged)?;
+            self.broker.install(want, row).map_err(|_| OpenError::Damaged(store.missing_row(&key)))?;
+        }
         Ok(())
     }
 

@@ -62,6 +62,7 @@ impl Engine {
     pub(crate) fn return_credit(&mut self) {
         let overloaded = self.unsynced_bytes() > self.journal_window_bytes() / 2;
         let (durable, window, links) = (self.durable, self.settings.publish_window_bytes, &mut self.links);
+        let parked = &self.parked;
         self.indebted.retain(|connection| {
             links.get_mut(connection).is_some_and(|link| {
                 link.settle_up_to(durable);
@@ -72,7 +73,8 @@ impl Engine {
             let Some(link) = links.get_mut(connection) else { return false };
             // Half the window: a connection that is woken for every byte reads byte by byte.
             let unsynced = link.unsynced_bytes();
-            link.starved = link.owed_bytes() > window / 2 || (overloaded && unsynced > 0);
+            let is_parked = parked.is_full(*connection);
+            link.starved = link.owed_bytes() > window / 2 || (overloaded && unsynced > 0) || is_parked;
             if !link.starved {
                 link.outlet.push(&mut Vec::new());
             }

@@ -8,6 +8,11 @@ pub struct Settings {
     /// Bodies beyond it stay in the journal and are read back when their turn comes; bodies of transient messages
     /// are then written to the journal too, without anyone waiting for a sync.
     pub body_cache_bytes: u64,
+    /// Bytes of what is known of waiting messages, beside their bodies, that are kept in memory. Default 64 MiB.
+    ///
+    /// What is beyond it stays in the checkpoints and is read back when its turn comes. Where each queue begins and ends stays in
+    /// memory, and what has changed since the last checkpoint: that may be more.
+    pub state_bytes: u64,
     /// Bytes of messages on their way to one connection and not yet sent. Default 2 MiB.
     pub delivery_window_bytes: u64,
     /// Bytes that one connection has published and that are not yet durable. Default 4 MiB.
@@ -36,6 +41,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             body_cache_bytes: 256 * 1024 * 1024,
+            state_bytes: 64 * 1024 * 1024,
             delivery_window_bytes: 2 * 1024 * 1024,
             publish_window_bytes: 4 * 1024 * 1024,
             journal_window_bytes: 64 * 1024 * 1024,

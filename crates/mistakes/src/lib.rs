@@ -33,6 +33,8 @@ pub enum Mistake {
     PageNotSealed,
     /// A checkpoint does not say that a page of messages is gone: they come back (P1).
     GonePageKept,
+    /// A page leaves memory although no run has its last change: what was settled comes back (P1).
+    DirtyPageEvicted,
     /// Where runs say different things of a row, the older is believed (P2).
     OlderRowWins,
     /// A segment that holds living messages is freed (P2).
@@ -57,7 +59,7 @@ pub enum Mistake {
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::ConfirmBeforeSync,
         Self::DeliveryBeforeSync,
         Self::RefusalBeforeSync,
@@ -71,6 +73,7 @@ impl Mistake {
         Self::ManifestBeforeSync,
         Self::PageNotSealed,
         Self::GonePageKept,
+        Self::DirtyPageEvicted,
         Self::OlderRowWins,
         Self::LiveSegmentTrimmed,
         Self::SegmentReusedEarly,

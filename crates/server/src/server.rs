@@ -220,6 +220,7 @@ fn spawn_tasks(
     for vhost in &node.vhosts {
         let vhost = Arc::clone(vhost);
         tasks.spawn(Arc::clone(&vhost).keep_checkpoints());
+        tasks.spawn(Arc::clone(&vhost).keep_loads());
         tasks.spawn(async move { vhost.keep_time().await });
     }
     for listener in http {
@@ -240,6 +241,7 @@ async fn open_vhosts(
     let names = settings.vhosts.clone();
     let engine_settings = engine::Settings {
         body_cache_bytes: settings.cache.bodies_bytes / names.len() as u64,
+        state_bytes: settings.cache.state_bytes / names.len() as u64,
         storage_reserve_bytes: settings.storage.reserve_bytes,
         ..engine::Settings::default()
     };

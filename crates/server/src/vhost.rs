@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use broker::{Command, ConnectionId, Timestamp};
-use engine::{CheckpointError, CheckpointJob, Engine, Health, StorageRoom};
+use engine::{CheckpointError, CheckpointJob, Engine, Health, LoadJob, StorageRoom};
 use tokio::sync::Notify;
 
 use crate::clock;
@@ -33,6 +33,9 @@ pub(crate) struct VirtualHost {
     /// A checkpoint to be written.
     checkpoint_job: Mutex<Option<CheckpointJob>>,
     checkpoint_wanted: Notify,
+    /// State to be read.
+    load_job: Mutex<Option<LoadJob>>,
+    load_wanted: Notify,
     /// Held while a checkpoint is written: the last one, in closing, comes after all others.
     checkpointing: Mutex<()>,
     lifecycle: Arc<Lifecycle>,
@@ -64,6 +67,8 @@ impl VirtualHost {
             alarm_moved: Notify::new(),
             checkpoint_job: Mutex::new(None),
             checkpoint_wanted: Notify::new(),
+            load_job: Mutex::new(None),
+            load_wanted: Notify::new(),
             checkpointing: Mutex::new(()),
             lifecycle,
         });
@@ -159,6 +164,28 @@ impl VirtualHost {
         }
     }
 
+    /// Reads the state that the engine wants, for ever, where that holds nobody up.
+    pub(crate) async fn keep_loads(self: Arc<Self>) {
+        loop {
+            self.load_wanted.notified().await;
+            let host = Arc::clone(&self);
+            if tokio::task::spawn_blocking(move || host.load()).await.is_err() {
+                // Whoever waits for it would wait for ever.
+                let name = &self.name;
+                self.lifecycle
+                    .fail(&format!("virtual host '{name}': reading its state panicked; please report it"));
+            }
+        }
+    }
+
+    fn load(&self) {
+        let job = lock(&self.load_job).take();
+        if let Some(job) = job {
+            let done = job.run();
+            self.with(|engine, now| engine.load_done(now, done));
+        }
+    }
+
     fn write_checkpoint(&self) {
         let _alone = lock(&self.checkpointing);
         let job = lock(&self.checkpoint_job).take();
@@ -231,6 +258,10 @@ impl VirtualHost {
         if let Some(job) = engine.take_checkpoint_job() {
             *lock(&self.checkpoint_job) = Some(job);
             self.checkpoint_wanted.notify_one();
+        }
+        if let Some(job) = engine.take_load_job() {
+            *lock(&self.load_job) = Some(job);
+            self.load_wanted.notify_one();
         }
         if let Health::Failed { reason } = engine.health() {
             self.lifecycle.fail(&format!("virtual host '{}': {reason}", self.name));

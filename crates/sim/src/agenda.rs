@@ -27,6 +27,10 @@ pub enum Event {
     Checkpoint,
     /// The engine hears how a checkpoint went.
     CheckpointDone,
+    /// State that is not in memory is read.
+    Load,
+    /// The engine gets what was read.
+    LoadDone,
     /// The engine's deadline.
     Tick,
     /// The connection's own task wakes up.

@@ -17,6 +17,10 @@ pub struct Plan {
     pub body_cache_bytes: u64,
     /// Of a hundred events, so many have all messages packed that can be.
     pub pack_percent: u64,
+    /// Bytes of what is known of messages that the engine keeps in memory.
+    pub state_bytes: u64,
+    /// After so many of a hundred events all state leaves memory that can.
+    pub evict_percent: u64,
     /// Bytes on their way to one connection.
     pub delivery_window_bytes: u64,
     /// Bytes that one connection has published and that are not durable.
@@ -53,6 +57,8 @@ impl Plan {
             operations_max: *random.pick(&[300, 1_500, 6_000]),
             body_cache_bytes: *random.pick(&[24 << 10, 64 << 10, 1 << 20]),
             pack_percent: *random.pick(&[0, 1, 20]),
+            state_bytes: *random.pick(&[0, 8 << 10, 64 << 20]),
+            evict_percent: *random.pick(&[0, 1, 20]),
             delivery_window_bytes: *random.pick(&[4 << 10, 16 << 10, 256 << 10]),
             publish_window_bytes: *random.pick(&[16 << 10, 64 << 10, 1 << 20]),
             entry_bytes_target: *random.pick(&[3 << 10, 12 << 10, 64 << 10]),
@@ -88,6 +94,7 @@ impl Plan {
         seed.0[..8].copy_from_slice(&secret.to_be_bytes());
         engine::Settings {
             body_cache_bytes: self.body_cache_bytes,
+            state_bytes: self.state_bytes,
             delivery_window_bytes: self.delivery_window_bytes,
             publish_window_bytes: self.publish_window_bytes,
             journal_window_bytes: 4 * self.publish_window_bytes,

@@ -202,6 +202,8 @@ impl World {
             }
             Event::Checkpoint => self.write_checkpoint(),
             Event::CheckpointDone => self.end_checkpoint(),
+            Event::Load => self.load(),
+            Event::LoadDone => self.end_load(),
             Event::Tick => self.tick(),
             Event::ServeLine(line) => self.serve(line),
             Event::TickLine(line) => self.tick_line(line),

@@ -3,6 +3,7 @@
 mod bits;
 mod packed;
 mod page;
+mod seat;
 mod slot;
 mod strand;
 mod volume;
@@ -11,4 +12,4 @@ pub(crate) use bits::Bits;
 pub(crate) use packed::{Packed, Previous, write_slot};
 pub(crate) use page::{MESSAGES_PER_PAGE, Page, SealedPage};
 pub(crate) use slot::Slot;
-pub(crate) use strand::{Offered, Strand};
+pub(crate) use strand::{NextReady, Offered, Strand};

@@ -67,6 +67,11 @@ impl Packed {
         (0..count).map(&mut next).collect()
     }
 
+    /// Bytes of memory.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub(crate) fn volume(&self) -> Volume {
         self.volume
     }

@@ -12,8 +12,8 @@ use super::volume::Volume;
 use crate::Lsn;
 use crate::place::Home;
 
-/// Messages of one page.
-pub(crate) const MESSAGES_PER_PAGE: usize = 512;
+/// Messages of one page. In the simulation, where all is small, pages are small too.
+pub(crate) const MESSAGES_PER_PAGE: usize = if cfg!(feature = "small-pages") { 64 } else { 512 };
 
 /// Up to 512 consecutive messages. The slots are shared with sealed checkpoints and only ever appended to.
 ///
@@ -34,6 +34,8 @@ pub(crate) struct Page {
     is_changed: bool,
     /// A seal has given it out.
     is_stored: bool,
+    /// The seal that has given it out last; 0 if it came from a run.
+    sealed_in: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +63,7 @@ impl Page {
             delivered: Bits::default(),
             is_changed: false,
             is_stored: false,
+            sealed_in: 0,
         }
     }
 
@@ -96,6 +99,21 @@ impl Page {
 
     pub(crate) fn is_stored(&self) -> bool {
         self.is_stored
+    }
+
+    /// Whether a run has it as it is, when `written` is the last seal that has become a run.
+    pub(crate) fn is_in_run(&self, written: u64) -> bool {
+        let is_changed = self.is_changed && !is_planted(Mistake::DirtyPageEvicted);
+        self.is_stored && !is_changed && self.sealed_in <= written
+    }
+
+    /// Bytes of memory that it takes.
+    pub(crate) fn bytes(&self) -> u64 {
+        let slots = match &self.slots {
+            Slots::Open(slots) => slots.capacity() * size_of::<Slot>(),
+            Slots::Packed(packed) => packed.len(),
+        };
+        (size_of::<Self>() + slots) as u64
     }
 
     /// Notes that the next seal has to give it out. False if that was known.
@@ -186,8 +204,8 @@ impl Page {
     }
 
     /// The durable view, for a run.
-    pub(crate) fn seal(&mut self) -> SealedPage {
-        (self.is_changed, self.is_stored) = (false, true);
+    pub(crate) fn seal(&mut self, seal: u64) -> SealedPage {
+        (self.is_changed, self.is_stored, self.sealed_in) = (false, true, seal);
         self.view()
     }
 

@@ -1,6 +1,7 @@
 //! Ready messages meet consumers with credit.
 
 use crate::broker::{Broker, Resume};
+use crate::cold::Want;
 use crate::consumer::{Consumer, ConsumerId, Consumers, Waiting};
 use crate::effect::{Effect, Recipient};
 use crate::message::Offered;
@@ -46,6 +47,7 @@ impl Broker {
                 queue.turns.rotate_left(1);
             }
         }
+        queue.strand.want_pages(|first| out.wants.push(Want::Page { queue: number, first }));
         out.record_settled(number, &self.scratch.ranges);
     }
 

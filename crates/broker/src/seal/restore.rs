@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::{ACCOUNT, BINDING, DEFINITIONS, EXCHANGE, LEVEL, PAGES, QUEUE, QUEUES, TASKS, page_row};
 use crate::broker::Broker;
+use crate::message::Page;
 use crate::queue::Queue;
 use crate::record::{read_binding, read_exchange, read_queue};
 use crate::varint::Cursor;
@@ -23,7 +24,7 @@ impl Broker {
     /// Puts a row back that [`crate::Sealed::rows`] gave out. Rows come in the order of their keys, into a fresh broker; of those
     /// with the same key only the one that the last seal gave.
     pub fn restore(&mut self, key: &[u8], value: Bytes) -> Result<(), BrokenRow> {
-        self.restore_row(key, value).ok_or_else(|| broken(key))
+        self.restore_row(key, value).ok_or_else(|| BrokenRow::of(key))
     }
 
     fn restore_row(&mut self, key: &[u8], value: Bytes) -> Option<()> {
@@ -73,15 +74,27 @@ pub fn entries_in_row(key: &[u8], value: Bytes) -> Result<Vec<Lsn>, BrokenRow> {
     if key.first() != Some(&PAGES) {
         return Ok(Vec::new());
     }
-    let page = page_row::read(&mut Cursor::new(value)).ok_or_else(|| broken(key))?;
+    let page = read_page(value).ok_or_else(|| BrokenRow::of(key))?;
     let mut entries = page.view().entries();
     entries.sort_unstable();
     entries.dedup();
     Ok(entries)
 }
 
-fn broken(key: &[u8]) -> BrokenRow {
-    BrokenRow { table: key.first().copied().unwrap_or_default(), key_bytes: key.len() }
+impl BrokenRow {
+    pub(crate) fn of(key: &[u8]) -> Self {
+        Self { table: key.first().copied().unwrap_or_default(), key_bytes: key.len() }
+    }
+}
+
+/// The key of a page's row.
+pub(crate) fn page_key(queue: QueueNumber, first: u64) -> Vec<u8> {
+    [&[PAGES], &queue.0.to_be_bytes()[..], &[LEVEL], &first.to_be_bytes()[..]].concat()
+}
+
+/// A page out of its row; nothing if it makes no sense.
+pub(crate) fn read_page(row: Bytes) -> Option<Page> {
+    page_row::read(&mut Cursor::new(row))
 }
 
 pub(super) fn split_u64(bytes: &[u8]) -> Option<(u64, &[u8])> {

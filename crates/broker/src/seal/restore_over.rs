@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use field_table::ShortString;
 
-use super::restore::split_u64;
+use super::restore::{page_key, split_u64};
 use super::{BINDING, DEFINITIONS, EXCHANGE, LEVEL, PAGES, QUEUE, QUEUES, TASKS, page_row};
 use crate::broker::Broker;
 use crate::queue::Queue;
@@ -56,10 +56,7 @@ impl Broker {
             }
         }
         for (number, queue) in &mut self.queues {
-            let page = |first: u64| {
-                key(PAGES, &number.0.to_be_bytes(), &[&[LEVEL], &first.to_be_bytes()[..]].concat())
-            };
-            queue.strand.keep_pages(|first| may_stay(&page(first)));
+            queue.strand.keep_pages(|first| may_stay(&page_key(*number, first)));
         }
         let tasks: Vec<TaskId> = self.tasks.iter().map(|task| task.accepted.id).collect();
         for id in tasks {

@@ -28,6 +28,12 @@ struct Rows<Sink> {
 }
 
 impl Sealed {
+    /// Its number among the seals of this boot, from 1: what [`crate::Broker::evict`] wants to know when a run has it.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Gives out all rows in the order of their keys.
     pub fn rows(&self, row: impl FnMut(Row<'_>)) {
         let mut rows = Rows { key: Vec::new(), value: Vec::new(), sink: row };

@@ -140,7 +140,8 @@ fn named<'a>(runs: impl IntoIterator<Item = &'a Arc<Run>>) -> StateFiles {
 
 /// The entries that a row names; nothing if it can't be read, which is for those to tell who need it.
 fn entries_in(store: &CheckpointStore, place: RowPlace<'_>) -> Option<Vec<Lsn>> {
-    let row = store.read_row(place.run, place.at);
+    let file = store.open_run_file(place.run);
+    let row = file.and_then(|file| store.read_row(place.run, &*file, place.at));
     let row =
         row.inspect_err(|damage| tracing::warn!(file = damage.file, damage.offset, damage.detail)).ok()?;
     broker::entries_in_row(&row.key, row.value?).ok()

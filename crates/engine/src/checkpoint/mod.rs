@@ -51,6 +51,8 @@ pub(crate) struct Checkpoints {
     written: u64,
     /// The last entry that a checkpoint of this boot covers.
     written_up_to: Lsn,
+    /// The last seal of this boot that is in a run; 0 for none.
+    written_seal: u64,
 }
 
 /// What has changed up to a position.
@@ -85,12 +87,32 @@ impl Checkpoints {
             under_way: false,
             written: 0,
             written_up_to: Lsn::NONE,
+            written_seal: 0,
         }
     }
 
     /// Checkpoints written since the start.
     pub(crate) fn written(&self) -> u64 {
         self.written
+    }
+
+    /// The number of the last seal that is in a run.
+    pub(crate) fn written_seal(&self) -> u64 {
+        self.written_seal
+    }
+
+    /// The runs that the newest manifest names, the newest first.
+    pub(crate) fn runs(&self) -> &[Arc<Run>] {
+        &self.runs
+    }
+
+    pub(crate) fn store(&self) -> CheckpointStore {
+        self.store.clone()
+    }
+
+    /// Whether a job is being done that may change the runs.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.under_way
     }
 }
 
@@ -106,6 +128,7 @@ impl Engine {
     /// A checkpoint that could not be written harms nothing but space and the next start: it is logged, and tried again
     /// when the next segment is full.
     pub fn checkpoint_done(&mut self, outcome: Result<CheckpointDone, CheckpointError>) {
+        self.runs_changed();
         let checkpoints = &mut self.checkpoints;
         checkpoints.under_way = false;
         match outcome {
@@ -124,11 +147,13 @@ impl Engine {
                 checkpoints.to_merge = merging::due(&runs);
                 (checkpoints.runs, checkpoints.manifest) = (runs, Some(manifest));
                 let Some(space) = space else { return };
-                checkpoints.sealed = None;
+                let sealed = checkpoints.sealed.take();
+                checkpoints.written_seal = sealed.map_or(0, |sealed| sealed.state.number());
                 checkpoints.written += 1;
                 checkpoints.written_up_to = position;
                 tracing::debug!(position = position.0, bytes = run_bytes, "checkpoint written");
                 self.let_go(space);
+                self.broker.evict(self.checkpoints.written_seal, self.settings.state_bytes);
             }
         }
     }

@@ -38,6 +38,8 @@ const BALLAST_SHARE: u64 = 8;
 const KEPT: usize = 2;
 /// A run is synced each time that so much of it is written: a flood of it would delay the syncs of the journal.
 const SYNC_EVERY_BYTES: u64 = 1024 * 1024;
+/// While runs are read, state leaves memory each time that so many rows have come.
+const ROWS_BETWEEN_EVICTIONS: u64 = 4096;
 
 /// Writes a run to a file.
 type FileWriter<'a> = RunWriter<&'a mut dyn FnMut(&[u8]) -> io::Result<()>>;
@@ -84,11 +86,12 @@ impl CheckpointStore {
     /// passed over, with a word in the log.
     pub(crate) fn load(
         &self,
+        state_bytes: u64,
         fresh: impl Fn() -> Broker,
     ) -> Result<(Option<Loaded>, Option<CheckpointDamage>), CheckpointError> {
         let mut newest = None;
         for position in self.manifests()?.into_iter().rev() {
-            let damage = match self.load_one(position, fresh()) {
+            let damage = match self.load_one(position, fresh(), state_bytes) {
                 Ok(loaded) => return Ok((Some(loaded), newest)),
                 Err(damage) => damage,
             };
@@ -213,13 +216,18 @@ impl CheckpointStore {
         Ok((kept.len() == KEPT).then(|| kept[0]))
     }
 
-    /// The checkpoint of a manifest, or what is wrong with it.
-    pub(crate) fn load_one(&self, position: Lsn, broker: Broker) -> Result<Loaded, CheckpointDamage> {
+    /// The checkpoint of a manifest, with so many bytes of state in memory, or what is wrong with it.
+    pub(crate) fn load_one(
+        &self,
+        position: Lsn,
+        broker: Broker,
+        state_bytes: u64,
+    ) -> Result<Loaded, CheckpointDamage> {
         let manifest = self.read_manifest(position)?;
         match &manifest.state {
             StateFiles::Runs(names) => {
                 let runs = names.iter().map(|name| self.open_run(name)).collect::<Result<Vec<_>, _>>()?;
-                let broker = self.load_runs(&runs, broker)?;
+                let broker = self.load_runs(&runs, broker, state_bytes)?;
                 Ok(Loaded { manifest, broker, runs })
             }
             StateFiles::Version1 { bytes } => {
@@ -248,10 +256,24 @@ impl CheckpointStore {
     }
 
     /// The row that is alone in this block of a run.
-    pub(crate) fn read_row(&self, run: &Run, at: usize) -> Result<Row, CheckpointDamage> {
+    pub(crate) fn read_row(
+        &self,
+        run: &Run,
+        file: &dyn StorageFile,
+        at: usize,
+    ) -> Result<Row, CheckpointDamage> {
+        run.row_at(file, at).map_err(|damage| self.damage(damage))
+    }
+
+    /// A row that has to be there is in no run.
+    pub(crate) fn missing_row(&self, key: &[u8]) -> CheckpointDamage {
+        let rows = broker::describe_rows(key, key);
+        CheckpointDamage::new(&self.folder, 0, &format!("no run has {rows}"))
+    }
+
+    pub(crate) fn open_run_file(&self, run: &Run) -> Result<Arc<dyn StorageFile>, CheckpointDamage> {
         let path = self.run_path(run.number);
-        let file = self.storage.open(&path).map_err(|error| CheckpointDamage::unreadable(&path, &error))?;
-        run.row_at(&*file, at).map_err(|damage| self.damage(damage))
+        self.storage.open(&path).map_err(|error| CheckpointDamage::unreadable(&path, &error))
     }
 
     fn open_run(&self, run_name: &RunName) -> Result<Arc<Run>, CheckpointDamage> {
@@ -313,14 +335,24 @@ impl CheckpointStore {
         Run::scan(run_name.number, &*file).ok()
     }
 
-    fn load_runs(&self, runs: &[Arc<Run>], mut broker: Broker) -> Result<Broker, CheckpointDamage> {
+    fn load_runs(
+        &self,
+        runs: &[Arc<Run>],
+        mut broker: Broker,
+        state_bytes: u64,
+    ) -> Result<Broker, CheckpointDamage> {
         let unreadable = |error| CheckpointDamage::unreadable(&self.folder, &error);
         let mut merged = self.merged(runs).map_err(unreadable)?.map_err(|damage| self.damage(damage))?;
+        let mut rows = 0;
         while let Some(row) = merged.next().map_err(|damage| self.damage(damage))? {
             let Some(value) = row.value else { continue };
             // Whole, and yet not understood.
             let newer = || CheckpointDamage::newer(&self.run_path(runs.first().map_or(0, |run| run.number)));
             broker.restore(&row.key, value).map_err(|_| newer())?;
+            rows += 1;
+            if rows % ROWS_BETWEEN_EVICTIONS == 0 {
+                broker.evict(0, state_bytes);
+            }
         }
         Ok(broker)
     }

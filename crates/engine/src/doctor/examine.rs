@@ -71,7 +71,7 @@ fn look_at_checkpoints(files: &DataFiles, log: &LogName) -> Result<Checkpoints, 
         return Ok((findings, newest));
     };
     for position in store.manifests()? {
-        let loaded = store.load_one(position, Broker::new(broker::Settings::default()));
+        let loaded = store.load_one(position, Broker::new(broker::Settings::default()), u64::MAX);
         let (whole, damage) = match loaded {
             Ok(Loaded { manifest, broker, .. }) => {
                 let whole = (manifest.time, manifest.state_bytes(), manifest.clean);

@@ -1,5 +1,7 @@
 //! Where the blocks of a run are, and what is in them.
 
+use std::cmp::Ordering;
+
 use broker::Lsn;
 use bytes::{Buf, BufMut, Bytes};
 
@@ -72,6 +74,20 @@ impl Index {
         weight.others.gone = gone.saturating_sub(weight.alone.gone);
         weight.others.rows = weight.others.rows.saturating_sub(weight.others.gone);
         weight
+    }
+
+    /// The place of the row of this key, if it is there and stands alone.
+    pub(crate) fn find_alone(&self, key: &[u8]) -> Option<usize> {
+        let (mut from, mut below) = (0, self.len());
+        while from < below {
+            let middle = from + (below - from) / 2;
+            match self.entry(middle).first_key.cmp(key) {
+                Ordering::Less => from = middle + 1,
+                Ordering::Equal => return Some(middle).filter(|at| self.entry(*at).is_alone()),
+                Ordering::Greater => below = middle,
+            }
+        }
+        None
     }
 
     /// The entry at this place, which there is.
@@ -159,6 +175,14 @@ mod tests {
         for at in (1..whole.len()).filter(|at| *at != boundary) {
             assert!(Index::decode(whole.slice(..at)).is_none(), "cut at {at}");
         }
+    }
+
+    #[test]
+    fn a_row_that_stands_alone_is_found_by_its_key() {
+        let alone = |key| IndexEntry { first_key: key, last_key: None, ..ENTRY };
+        let index = Index::decode(encoded(&[ENTRY, alone(b"d"), alone(b"g"), alone(b"x")])).unwrap();
+        let found = [b"a", b"b", b"d", b"e", b"g", b"x", b"z"].map(|key| index.find_alone(key));
+        assert_eq!(found, [None, None, Some(1), None, Some(2), Some(3), None]);
     }
 
     #[test]

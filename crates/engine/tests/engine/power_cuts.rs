@@ -136,6 +136,9 @@ impl Life {
         if self.job.is_none() {
             self.job = self.engine.take_checkpoint_job();
         }
+        if let Some(job) = self.engine.take_load_job() {
+            self.engine.load_done(self.now, job.run());
+        }
     }
 
     fn run_checkpoint(&mut self) {

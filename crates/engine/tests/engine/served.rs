@@ -122,5 +122,8 @@ impl Served {
         if let Some(job) = self.engine.take_checkpoint_job() {
             self.engine.checkpoint_done(job.run());
         }
+        if let Some(job) = self.engine.take_load_job() {
+            self.engine.load_done(self.now, job.run());
+        }
     }
 }

@@ -332,6 +332,19 @@ pub static DEFINITIONS: &[Definition] = &[
         },
     },
     Definition {
+        key: "cache.state_bytes",
+        flag: "cache-state-bytes",
+        default: &["67108864"],
+        about: "Memory for what is known of waiting messages beside their bodies, about four bytes each, shared by all virtual \
+                hosts. What is beyond it is read back from the checkpoints.",
+        kind: Kind::Integer {
+            unit: "bytes",
+            minimum: 1_048_576,
+            maximum: 1 << 40,
+            assign: |settings, number| settings.cache.state_bytes = number,
+        },
+    },
+    Definition {
         key: "storage.reserve_bytes",
         flag: "storage-reserve-bytes",
         default: &["33554432"],

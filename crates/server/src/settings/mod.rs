@@ -82,6 +82,9 @@ pub struct CacheSettings {
     /// Budget for bodies of waiting messages, in bytes, over all virtual hosts; what is beyond is read back
     /// from disk.
     pub bodies_bytes: u64,
+    /// Budget for what is known of waiting messages beside their bodies, in bytes, over all virtual hosts; what is beyond is read
+    /// back from the checkpoints.
+    pub state_bytes: u64,
 }
 
 /// The disk.
@@ -140,7 +143,7 @@ impl Settings {
                 version: String::new(),
             },
             http: HttpSettings { listen: Listen::default(), wait_max: Duration::ZERO, body_bytes_max: 0 },
-            cache: CacheSettings { bodies_bytes: 0 },
+            cache: CacheSettings { bodies_bytes: 0, state_bytes: 0 },
             storage: StorageSettings { reserve_bytes: 0 },
             log: LogSettings { level: tracing::Level::INFO, format: LogFormat::Human },
         }

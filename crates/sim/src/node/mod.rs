@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use broker::Timestamp;
-use engine::{CheckpointDone, CheckpointError, CheckpointJob, Engine, Health, OpenError};
+use engine::{CheckpointDone, CheckpointError, CheckpointJob, Engine, Health, LoadDone, LoadJob, OpenError};
 use journal::storage::MemoryStorage;
 use journal::{FileJournal, LogName, Pending, Step};
 
@@ -29,6 +29,8 @@ pub struct Node {
     wake: Arc<AtomicBool>,
     job: Option<CheckpointJob>,
     done: Option<Result<CheckpointDone, CheckpointError>>,
+    load: Option<LoadJob>,
+    loaded: Option<LoadDone>,
 }
 
 impl Node {
@@ -48,7 +50,17 @@ impl Node {
         let wake = Arc::new(AtomicBool::new(true));
         let news = wake.clone();
         engine.watch(Arc::new(move || news.store(true, Ordering::Relaxed)));
-        Ok(Self { engine, ends: BTreeMap::new(), journal, log, wake, job: None, done: None })
+        Ok(Self {
+            engine,
+            ends: BTreeMap::new(),
+            journal,
+            log,
+            wake,
+            job: None,
+            done: None,
+            load: None,
+            loaded: None,
+        })
     }
 
     /// Lets the engine look at what the journal has done, as long as there is something.
@@ -58,6 +70,9 @@ impl Node {
         }
         if self.job.is_none() {
             self.job = self.engine.take_checkpoint_job();
+        }
+        if self.load.is_none() {
+            self.load = self.engine.take_load_job();
         }
     }
 
@@ -91,6 +106,26 @@ impl Node {
         let was_there = done.is_some();
         done.into_iter().for_each(|done| self.engine.checkpoint_done(done));
         was_there
+    }
+
+    /// State waits to be read.
+    #[must_use]
+    pub fn has_load_job(&self) -> bool {
+        self.load.is_some()
+    }
+
+    /// Reads it.
+    pub fn load(&mut self) {
+        if let Some(job) = self.load.take() {
+            self.loaded = Some(job.run());
+        }
+    }
+
+    /// Gives the engine what was read.
+    pub fn end_load(&mut self, now: Timestamp) {
+        if let Some(done) = self.loaded.take() {
+            self.engine.load_done(now, done);
+        }
     }
 
     /// Why the engine no longer serves, if so.

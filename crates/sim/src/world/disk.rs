@@ -75,6 +75,20 @@ impl World {
         node.end_checkpoint();
     }
 
+    pub(super) fn load(&mut self) {
+        let Some(node) = &mut self.node else { return };
+        node.load();
+        self.say("reads state that is wanted in memory");
+        let after = self.random.between(1, *self.random.clone().pick(&[10, 1_000, 10_000]));
+        self.agenda.schedule(Event::LoadDone, after);
+    }
+
+    pub(super) fn end_load(&mut self) {
+        let now = self.now();
+        let Some(node) = &mut self.node else { return };
+        node.end_load(now);
+    }
+
     pub(super) fn tick(&mut self) {
         let now = self.now();
         if let Some(node) = &mut self.node {
@@ -90,9 +104,13 @@ impl World {
         }
         let now = self.now();
         let packs = self.random.percent(self.plan.pack_percent);
+        let evicts = self.random.percent(self.plan.evict_percent);
         let Some(node) = &mut self.node else { return };
         if packs {
             node.engine.pack();
+        }
+        if evicts {
+            node.engine.evict_all();
         }
         node.pump(now);
         if self.disk.is_off() {
@@ -116,6 +134,7 @@ impl World {
                 Event::Checkpoint,
                 random.between(100, *random.clone().pick(&[300, 3_000, 20_000])),
             ),
+            (node.has_load_job(), Event::Load, random.between(10, *random.clone().pick(&[100, 3_000]))),
         ] {
             if wanted && !self.agenda.has(event) {
                 self.agenda.schedule(event, after);

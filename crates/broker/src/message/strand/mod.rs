@@ -1,24 +1,29 @@
 //! The messages of one queue in the order of their arrival.
 
+mod cold;
 mod restoring;
 mod sealing;
 
 use std::collections::{BTreeSet, VecDeque};
 
 use super::page::{MESSAGES_PER_PAGE, Page};
+use super::seat::Seat;
 use super::slot::Slot;
 use super::volume::Volume;
+
+pub(crate) use cold::NextReady;
 
 /// A queue's messages: pages of slots, found by arithmetic from the sequence number.
 ///
 /// A message is *ready* when it is neither dead nor held. Returning a held message clears one bit, so that it is
 /// back in its original place whatever happened meanwhile. Spent pages are forgotten; one that lies behind an
-/// older living message leaves 8 bytes until that one is gone.
+/// older living message leaves an empty seat until that one is gone. A page that nobody works on may be *cold*: in a run, and not in
+/// memory. Whoever works on a page has seen to it that it is here.
 #[derive(Debug, Default)]
 pub(crate) struct Strand {
     /// Number of the page in front of `pages`: sequence / 512.
     first_page: u64,
-    pages: VecDeque<Option<Box<Page>>>,
+    pages: VecDeque<Seat>,
     next_sequence: u64,
     /// No message below this sequence is ready.
     first_ready: u64,
@@ -32,6 +37,14 @@ pub(crate) struct Strand {
     gone: Vec<u64>,
     /// What is not in pages has changed since the last seal.
     counters_changed: bool,
+    /// How many pages are not in memory.
+    cold_pages: u64,
+    /// All pages below this number that are not in memory were asked for.
+    wanted_below: u64,
+    /// How many pages are asked for ahead.
+    ahead: u64,
+    /// The page that was last waited for.
+    missed: Option<u64>,
 }
 
 /// Pages at the head of a strand that are not packed: the one that is being handed out, and the next.
@@ -146,7 +159,7 @@ impl Strand {
         let mut count = 0;
         let mut page_start = first_sequence(self.first_page);
         while page_start < below.min(self.next_sequence) {
-            if let Some(messages) = self.purge_packed(page_start, below, except) {
+            if let Some(messages) = self.purge_whole(page_start, below, except) {
                 count += messages;
                 page_start += MESSAGES_PER_PAGE as u64;
                 continue;
@@ -164,18 +177,19 @@ impl Strand {
         count
     }
 
-    /// Removes all messages of a packed page at once: they are ready, and none is in memory alone. How many; nothing if some have
-    /// to stay.
-    fn purge_packed(&mut self, first: u64, below: u64, except: &[u64]) -> Option<u64> {
+    /// Removes all messages of a packed or cold page at once: they are ready, and none is in memory alone. How many; nothing if some
+    /// have to stay.
+    fn purge_whole(&mut self, first: u64, below: u64, except: &[u64]) -> Option<u64> {
         let end = first + MESSAGES_PER_PAGE as u64;
         let stays = except.partition_point(|sequence| *sequence < first);
         let is_whole = end <= below && except.get(stays).is_none_or(|sequence| *sequence >= end);
-        let at = usize::try_from((first / MESSAGES_PER_PAGE as u64).checked_sub(self.first_page)?).ok()?;
-        let page = self.pages.get(at)?.as_ref()?;
-        if !is_whole || !page.is_packed() || !page.is_full() {
-            return None;
-        }
-        let volume = page.volume();
+        let at = self.seat_at(first / MESSAGES_PER_PAGE as u64)?;
+        let volume = match self.pages.get(at)? {
+            Seat::Cold(cold) => Some(cold.volume),
+            Seat::Here(page) if page.is_packed() && page.is_full() => Some(page.volume()),
+            Seat::Here(_) | Seat::Empty => None,
+        };
+        let volume = volume.filter(|_| is_whole)?;
         self.ready.remove_all(volume);
         self.drop_page(at);
         Some(volume.messages)
@@ -189,7 +203,7 @@ impl Strand {
         let numbered = self.pages.iter().enumerate();
         // Nobody has a message of a packed page.
         let pages =
-            numbered.filter_map(|(at, page)| Some((at, page.as_deref().filter(|page| !page.is_packed())?)));
+            numbered.filter_map(|(at, seat)| Some((at, seat.page().filter(|page| !page.is_packed())?)));
         let held = pages.flat_map(|(at, page)| {
             let first = first_sequence(self.first_page + at as u64);
             (0..page.len()).filter(|index| page.is_held(*index)).map(move |index| first + index as u64)
@@ -197,20 +211,39 @@ impl Strand {
         held.filter(|sequence| *sequence < below).collect()
     }
 
-    /// All living messages.
+    /// All living messages, which have to be in memory.
     pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
-        self.alive().map(|(_, _, _, slot)| slot)
+        self.sequenced().map(|(_, slot)| slot)
     }
 
     /// All living messages but some that are in the journal.
     pub(crate) fn maybe_volatile(&self) -> impl Iterator<Item = Slot> + '_ {
-        let open = self.pages.iter().flatten().filter(|page| !page.is_packed());
+        let open = self.pages.iter().filter_map(Seat::page).filter(|page| !page.is_packed());
         open.flat_map(|page| page.alive().map(|(_, slot)| slot))
     }
 
-    /// All living messages with their sequences, in order.
+    /// All living messages with their sequences, in order. They have to be in memory.
     pub(crate) fn sequenced(&self) -> impl Iterator<Item = (u64, Slot)> + '_ {
-        self.alive().map(|(sequence, _, _, slot)| (sequence, slot))
+        debug_assert_eq!(
+            self.cold_pages, 0,
+            "whoever looks at all messages has seen to it that they are here"
+        );
+        let pages = self.pages.iter().enumerate().filter_map(|(at, seat)| Some((at, seat.page()?)));
+        pages.flat_map(move |(at, page)| numbered(first_sequence(self.first_page + at as u64), page))
+    }
+
+    /// All living messages with their sequences, in order; `bring` gets pages that are not in memory, by their first sequences.
+    pub(crate) fn sequenced_with(&self, mut bring: impl FnMut(u64) -> Page) -> Vec<(u64, Slot)> {
+        let mut all = Vec::new();
+        for (at, seat) in self.pages.iter().enumerate() {
+            let first = first_sequence(self.first_page + at as u64);
+            match seat {
+                Seat::Empty => {}
+                Seat::Here(page) => all.extend(numbered(first, page)),
+                Seat::Cold(_) => all.extend(numbered(first, &bring(first))),
+            }
+        }
+        all
     }
 
     /// After a crash: whatever is here now may have been delivered before.
@@ -224,39 +257,72 @@ impl Strand {
         self.maybe_delivered_below
     }
 
-    /// The first ready message: the one that is handed out next.
+    /// The first ready message: the one that is handed out next. `None` also while its page is not in memory.
     pub(crate) fn first_ready(&self) -> Option<u64> {
-        if self.ready.messages == 0 {
-            return None;
-        }
-        let mut sequence = self.first_ready.max(first_sequence(self.first_page));
-        loop {
-            let at = usize::try_from(sequence / MESSAGES_PER_PAGE as u64 - self.first_page).ok()?;
-            let index = (sequence % MESSAGES_PER_PAGE as u64) as usize;
-            if let Some(found) = self.pages.get(at)?.as_ref().and_then(|page| page.first_ready(index)) {
-                return Some(sequence - index as u64 + found as u64);
-            }
-            sequence = first_sequence(self.first_page + at as u64 + 1);
+        match self.next_ready() {
+            NextReady::Message(sequence) => Some(sequence),
+            NextReady::None | NextReady::Cold => None,
         }
     }
 
-    /// The messages that are handed out next, in order.
+    /// What is handed out next.
+    pub(crate) fn next_ready(&self) -> NextReady {
+        if self.ready.messages == 0 {
+            return NextReady::None;
+        }
+        let mut sequence = self.first_ready.max(first_sequence(self.first_page));
+        loop {
+            let number = sequence / MESSAGES_PER_PAGE as u64;
+            let index = (sequence % MESSAGES_PER_PAGE as u64) as usize;
+            match self.seat(number) {
+                Some(Seat::Cold(_)) => return NextReady::Cold,
+                Some(Seat::Here(page)) => {
+                    if let Some(found) = page.first_ready(index) {
+                        return NextReady::Message(first_sequence(number) + found as u64);
+                    }
+                }
+                Some(Seat::Empty) => {}
+                None => return NextReady::None,
+            }
+            sequence = first_sequence(number + 1);
+        }
+    }
+
+    /// The messages that are handed out next, in order, up to the first page that is not in memory.
     pub(crate) fn upcoming(&self) -> impl Iterator<Item = Slot> + '_ {
-        let first = self.first_ready().unwrap_or(self.next_sequence);
-        let skipped = usize::try_from((first / MESSAGES_PER_PAGE as u64).saturating_sub(self.first_page));
-        let pages = self.pages.iter().skip(skipped.unwrap_or(usize::MAX)).flatten();
+        let skipped = usize::try_from(self.head() - self.first_page).unwrap_or(usize::MAX);
+        let seats = self.pages.iter().skip(skipped).take_while(|seat| !matches!(seat, Seat::Cold(_)));
+        let pages = seats.filter_map(Seat::page);
         let ready = pages.flat_map(|page| page.alive().filter(|(index, _)| page.is_ready(*index)));
         ready.map(|(_, slot)| slot)
     }
 
+    /// The number of the page that nothing is ready in front of.
+    fn head(&self) -> u64 {
+        (self.first_ready / MESSAGES_PER_PAGE as u64).max(self.first_page)
+    }
+
     fn page_of(&mut self, sequence: u64) -> Option<(&mut Page, usize)> {
-        let page = self.page_mut(sequence / MESSAGES_PER_PAGE as u64)?;
-        Some((page, (sequence % MESSAGES_PER_PAGE as u64) as usize))
+        let number = sequence / MESSAGES_PER_PAGE as u64;
+        let at = self.seat_at(number)?;
+        let seat = self.pages.get_mut(at)?;
+        // To go on would lose what is done to the message.
+        assert!(!matches!(seat, Seat::Cold(_)), "page {number} is worked on, and it is not in memory");
+        Some((seat.page_mut()?, (sequence % MESSAGES_PER_PAGE as u64) as usize))
     }
 
     fn page_mut(&mut self, number: u64) -> Option<&mut Page> {
-        let at = number.checked_sub(self.first_page)?;
-        self.pages.get_mut(usize::try_from(at).ok()?)?.as_deref_mut()
+        let at = self.seat_at(number)?;
+        self.pages.get_mut(at)?.page_mut()
+    }
+
+    fn seat(&self, number: u64) -> Option<&Seat> {
+        self.pages.get(self.seat_at(number)?)
+    }
+
+    /// Where the seat of a page is, if there is one.
+    fn seat_at(&self, number: u64) -> Option<usize> {
+        usize::try_from(number.checked_sub(self.first_page)?).ok()
     }
 
     /// The page that takes `sequence` next, with skipped places in front filled as dead.
@@ -268,7 +334,11 @@ impl Strand {
         if self.first_page + self.pages.len() as u64 <= number {
             self.open_page(number);
         }
-        let page = self.pages.back_mut().expect("just made").get_or_insert_with(|| Box::new(Page::new()));
+        let seat = self.pages.back_mut().expect("just made");
+        if let Seat::Empty = seat {
+            *seat = Seat::Here(Box::new(Page::new()));
+        }
+        let page = seat.page_mut().expect("the last page does not leave memory");
         while page.len() < (sequence % MESSAGES_PER_PAGE as u64) as usize {
             let skipped = page.len();
             page.push(Slot::SKIPPED);
@@ -281,17 +351,16 @@ impl Strand {
     fn open_page(&mut self, number: u64) {
         let old_tail = (self.first_page + self.pages.len() as u64).saturating_sub(1);
         while self.first_page + (self.pages.len() as u64) < number {
-            self.pages.push_back(None);
+            self.pages.push_back(Seat::Empty);
         }
-        self.pages.push_back(Some(Box::new(Page::new())));
+        self.pages.push_back(Seat::Here(Box::new(Page::new())));
         self.forget_if_closed(old_tail);
         self.pack_beyond_the_head(old_tail);
     }
 
     /// Packs a page that will not be wanted soon: it is full, and not among the first that come next.
     fn pack_beyond_the_head(&mut self, number: u64) {
-        let head = (self.first_ready / MESSAGES_PER_PAGE as u64).max(self.first_page);
-        if number >= head + HEAD_PAGES
+        if number >= self.head() + HEAD_PAGES
             && let Some(page) = self.page_mut(number)
         {
             page.pack();
@@ -300,16 +369,14 @@ impl Strand {
 
     /// Packs all that can be.
     pub(crate) fn pack(&mut self) {
-        self.pages.iter_mut().flatten().for_each(|page| page.pack());
+        self.pages.iter_mut().filter_map(Seat::page_mut).for_each(Page::pack);
     }
 
     /// Forgets a page without living messages, unless it is the tail and has room for more.
     fn forget_if_closed(&mut self, number: u64) {
-        let Some(at) = number.checked_sub(self.first_page).and_then(|at| usize::try_from(at).ok()) else {
-            return;
-        };
+        let Some(at) = self.seat_at(number) else { return };
         let is_tail = at + 1 == self.pages.len();
-        let Some(Some(page)) = self.pages.get(at) else { return };
+        let Some(page) = self.pages.get(at).and_then(Seat::page) else { return };
         if !page.is_dead_throughout() || (is_tail && !page.is_full()) {
             return;
         }
@@ -320,24 +387,21 @@ impl Strand {
         let number = self.first_page + at as u64;
         // That its sequences were used has to be kept, whether the page was or not.
         self.counters_changed |= self.changed.remove(&number);
-        if self.pages[at].as_ref().is_some_and(|page| page.is_stored()) {
+        if self.pages[at].is_stored() {
             self.gone.push(first_sequence(number));
         }
-        self.pages[at] = None;
-        while let Some(None) = self.pages.front() {
+        self.cold_pages -= u64::from(matches!(self.pages[at], Seat::Cold(_)));
+        self.pages[at] = Seat::Empty;
+        while let Some(Seat::Empty) = self.pages.front() {
             self.pages.pop_front();
             self.first_page += 1;
         }
     }
+}
 
-    fn alive(&self) -> impl Iterator<Item = (u64, &Page, usize, Slot)> {
-        self.pages.iter().enumerate().filter_map(|(at, page)| Some((at, page.as_deref()?))).flat_map(
-            move |(at, page)| {
-                let first = first_sequence(self.first_page + at as u64);
-                page.alive().map(move |(index, slot)| (first + index as u64, page, index, slot))
-            },
-        )
-    }
+/// The living messages of a page with their sequences.
+fn numbered(first: u64, page: &Page) -> impl Iterator<Item = (u64, Slot)> + '_ {
+    page.alive().map(move |(index, slot)| (first + index as u64, slot))
 }
 
 fn first_sequence(page: u64) -> u64 {

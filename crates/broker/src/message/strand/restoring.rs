@@ -1,6 +1,7 @@
 //! Pages that a run kept come back into a strand.
 
 use super::{Strand, first_sequence};
+use crate::message::seat::Seat;
 use crate::message::{MESSAGES_PER_PAGE, Page, Slot};
 
 impl Strand {
@@ -17,10 +18,10 @@ impl Strand {
             self.first_page = number;
         }
         while self.first_page + (self.pages.len() as u64) < number {
-            self.pages.push_back(None);
+            self.pages.push_back(Seat::Empty);
         }
         self.ready.add_all(page.volume());
-        self.pages.push_back(Some(Box::new(page)));
+        self.pages.push_back(Seat::Here(Box::new(page)));
     }
 
     /// Puts a page in the place of what is there. With `and_later`, what is there goes on behind it.
@@ -30,11 +31,11 @@ impl Strand {
             self.first_page = number;
         }
         while number < self.first_page {
-            self.pages.push_front(None);
+            self.pages.push_front(Seat::Empty);
             self.first_page -= 1;
         }
         while self.first_page + (self.pages.len() as u64) <= number {
-            self.pages.push_back(None);
+            self.pages.push_back(Seat::Empty);
         }
         if let Some(there) = self.page_mut(number).filter(|there| and_later && there.len() > page.len()) {
             for index in page.len()..there.len() {
@@ -50,7 +51,9 @@ impl Strand {
         self.first_ready = self.first_ready.min(first);
         self.ready.add_all(page.volume());
         let at = (number - self.first_page) as usize;
-        self.pages[at] = Some(Box::new(page)).filter(|page| !(page.is_full() && page.is_dead_throughout()));
+        if !(page.is_full() && page.is_dead_throughout()) {
+            self.pages[at] = Seat::Here(Box::new(page));
+        }
     }
 
     /// Takes away the pages that are not to stay, by their first sequences.
@@ -64,10 +67,8 @@ impl Strand {
 
     /// Takes a page away with all messages in it.
     fn forget(&mut self, number: u64) {
-        let Some(at) = number.checked_sub(self.first_page).and_then(|at| usize::try_from(at).ok()) else {
-            return;
-        };
-        let Some(page) = self.pages.get_mut(at).and_then(Option::take) else { return };
+        let seat = self.seat_at(number).and_then(|at| self.pages.get_mut(at));
+        let Some(Seat::Here(page)) = seat.map(|seat| std::mem::replace(seat, Seat::Empty)) else { return };
         for (index, slot) in page.alive() {
             let volume = if page.is_held(index) { &mut self.held } else { &mut self.ready };
             volume.remove(&slot);

@@ -1,0 +1,81 @@
+//! Commands that wait for state that is not in memory, and those of the same session behind them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use broker::{Command, ConnectionId, Operation, SessionId, Timestamp};
+
+use crate::engine::Engine;
+
+/// The commands that wait, by session, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Parked {
+    sessions: BTreeMap<SessionId, VecDeque<Command>>,
+}
+
+/// A connection with a session of which more commands wait gets no credit.
+const COMMANDS_MAX: usize = 64;
+
+impl Parked {
+    /// The first of a session to wait; it was its turn.
+    fn park(&mut self, command: Command) {
+        if let Command::Session { session, .. } = &command {
+            self.sessions.entry(*session).or_default().push_back(command);
+        }
+    }
+
+    /// Puts a command behind others of its session that wait. Gives it back if there are none.
+    fn behind(&mut self, command: Command) -> Option<Command> {
+        let Command::Session { session, .. } = &command else { return Some(command) };
+        match self.sessions.get_mut(session) {
+            None => Some(command),
+            Some(waiting) => {
+                waiting.push_back(command);
+                None
+            }
+        }
+    }
+
+    /// Takes out what waits of a connection that ends, without what only its client would have seen.
+    fn take_of(&mut self, connection: ConnectionId) -> Vec<Command> {
+        let session = |channel| SessionId { connection, channel };
+        let of: Vec<SessionId> =
+            self.sessions.range(session(0)..=session(u16::MAX)).map(|(session, _)| *session).collect();
+        let commands = of.iter().filter_map(|session| self.sessions.remove(session)).flatten();
+        commands
+            .filter(|command| !matches!(command, Command::Session { operation: Operation::Get { .. }, .. }))
+            .collect()
+    }
+
+    /// Whether so much waits of a connection that it should not be read from.
+    pub(crate) fn is_full(&self, connection: ConnectionId) -> bool {
+        let session = |channel| SessionId { connection, channel };
+        let mut of = self.sessions.range(session(0)..=session(u16::MAX));
+        of.any(|(_, waiting)| waiting.len() > COMMANDS_MAX)
+    }
+}
+
+impl Engine {
+    /// Hands a command to the core, unless it has to wait, or comes behind one that waits.
+    pub(crate) fn handle_or_park(&mut self, now: Timestamp, command: Command) {
+        let Some(command) = self.parked.behind(command) else { return };
+        if let Command::Disconnect { connection, .. } = &command {
+            for left in self.parked.take_of(*connection) {
+                self.handle(now, left);
+            }
+        }
+        self.handle(now, command);
+    }
+
+    /// Tries again what waits, session by session.
+    pub(crate) fn retry_parked(&mut self, now: Timestamp) {
+        for (_, commands) in std::mem::take(&mut self.parked.sessions) {
+            self.submit(now, &mut commands.into());
+        }
+    }
+
+    fn handle(&mut self, now: Timestamp, command: Command) {
+        if let broker::Handled::Cold(command) = self.broker.handle(now, command, &mut self.out) {
+            self.parked.park(*command);
+        }
+    }
+}
