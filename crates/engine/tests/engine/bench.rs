@@ -17,6 +17,8 @@ pub(crate) struct Bench {
     pub(crate) storage: MemoryStorage,
     pub(crate) engine: Engine,
     pub(crate) now: Timestamp,
+    /// State that is wanted in memory waits for the test.
+    pub(crate) holds_loads: bool,
     settings: Settings,
     clients: BTreeMap<u64, Arc<Client>>,
     next_connection: u64,
@@ -57,7 +59,7 @@ impl Bench {
         let now = Timestamp(1000);
         let engine = open(&settings, &journal, &storage, now).unwrap();
         let clients = BTreeMap::new();
-        Self { journal, storage, engine, now, settings, clients, next_connection: 1 }
+        Self { journal, storage, engine, now, holds_loads: false, settings, clients, next_connection: 1 }
     }
 
     /// The process is gone at once: of the entries in flight the first `survivors` are found again.
@@ -133,12 +135,13 @@ impl Bench {
             let stepped = self.journal.step() | self.journal.step_read(0);
             self.engine.pump(self.now);
             self.checkpoint();
+            let loaded = !self.holds_loads && self.load();
             let due = self.engine.next_deadline();
             if let Some(due) = due {
                 self.now = self.now.max(due);
                 self.engine.tick(self.now);
             }
-            if !stepped && due.is_none() && self.journal.pending_reads() == 0 {
+            if !stepped && !loaded && due.is_none() && self.journal.pending_reads() == 0 {
                 return;
             }
         }
@@ -148,6 +151,14 @@ impl Bench {
         if let Some(job) = self.engine.take_checkpoint_job() {
             self.engine.checkpoint_done(job.run());
         }
+    }
+
+    /// Reads the state that is wanted in memory. False if there is none.
+    pub(crate) fn load(&mut self) -> bool {
+        let job = self.engine.take_load_job();
+        let is_there = job.is_some();
+        job.into_iter().for_each(|job| self.engine.load_done(self.now, job.run()));
+        is_there
     }
 
     /// What the connection was told since it was last asked.
