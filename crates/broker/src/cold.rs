@@ -8,7 +8,7 @@ use field_table::ShortString;
 use crate::broker::Broker;
 use crate::message::NextReady;
 use crate::output::Output;
-use crate::record::Record;
+use crate::record::{Record, Target};
 use crate::seal::{BrokenRow, page_key, read_page};
 use crate::{QueueNumber, Timestamp};
 
@@ -83,6 +83,14 @@ impl Broker {
         page.map(|_| ()).ok_or_else(|| BrokenRow::of(&want.row_key()))
     }
 
+    /// Whether the record adds messages to a page that cannot be read, so that there is no place for them.
+    #[must_use]
+    pub fn is_blocked_by_damage(&self, record: &Record) -> bool {
+        let Record::Published { targets, .. } = record else { return false };
+        let queue = |target: &Target| self.queues.get(&target.queue).filter(|queue| queue.halted.is_some());
+        targets.iter().any(|target| queue(target).is_some_and(|of| of.strand.is_damaged_at(target.sequence)))
+    }
+
     /// Whether it is there, but not in memory.
     #[must_use]
     pub fn is_cold(&self, want: Want) -> bool {
@@ -118,7 +126,7 @@ impl Broker {
     pub(crate) fn misses_next(&mut self, name: &ShortString, out: &mut Output) -> bool {
         let Some(number) = self.queue_names.get(name).copied() else { return false };
         let Some(queue) = self.queues.get_mut(&number) else { return false };
-        let is_missed = queue.strand.next_ready() == NextReady::Cold;
+        let is_missed = queue.halted.is_none() && queue.strand.next_ready() == NextReady::Cold;
         if is_missed {
             queue.strand.want_pages(|first| out.wants.push(Want::Page { queue: number, first }));
         }

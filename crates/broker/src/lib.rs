@@ -16,6 +16,7 @@ mod counts;
 mod effect;
 mod envelope;
 mod equivalence;
+mod halt;
 mod identity;
 mod ledger;
 mod message;
@@ -47,6 +48,7 @@ pub use command::{Binding, Command, Consume, DeclareExchange, DeclareQueue, Oper
 pub use counts::{Counters, Totals};
 pub use effect::{Addressed, Answer, Effect, Recipient, ReplyHead, StoredMessage};
 pub use envelope::{BrokenEnvelope, Envelope};
+pub use halt::Undeliverable;
 pub use identity::{ConnectionId, QueueNumber, RequestTag, SessionId, Timestamp};
 pub use number_map::NumberMap;
 pub use operations::CRASHES_MAX;

@@ -38,6 +38,12 @@ impl Unacked {
         self.live += 1;
     }
 
+    /// The delivery with this tag.
+    pub(crate) fn get(&self, tag: u64) -> Option<&Delivery> {
+        let at = self.entries.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?;
+        self.entries[at].1.as_ref()
+    }
+
     /// Takes the delivery with this tag.
     pub(crate) fn take(&mut self, tag: u64) -> Option<Delivery> {
         let at = self.entries.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?;

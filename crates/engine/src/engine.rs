@@ -149,7 +149,7 @@ impl Engine {
         // First the next write, then the effects of the last: the disk is slower than we are.
         self.look_for_room(now);
         self.commit(now);
-        self.take_reads();
+        self.take_reads(now);
         self.release_waiting();
         self.read_missing();
         self.return_credit();
@@ -219,6 +219,11 @@ impl Engine {
     /// Lets all state leave memory that can. For simulation: it must change nothing but memory.
     pub fn evict_all(&mut self) {
         self.broker.evict(self.checkpoints.written_seal(), 0);
+    }
+
+    /// The queues that hand nothing out because something of theirs cannot be read, with the reasons.
+    pub fn halted_queues(&self) -> impl Iterator<Item = (&ShortString, &str)> {
+        self.broker.halted_queues()
     }
 
     /// Whether the engine serves.

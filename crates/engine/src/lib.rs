@@ -24,6 +24,7 @@ mod release;
 mod room;
 mod run;
 mod settings;
+mod undeliverable;
 
 pub use checkpoint::{CheckpointDamage, CheckpointDone, CheckpointError, CheckpointJob};
 pub use counts::Counts;

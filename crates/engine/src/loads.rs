@@ -103,13 +103,18 @@ impl Engine {
             self.loads.waits_for_runs = !is_outdated;
             return self.loads.wanted.push(want);
         }
-        self.fail_with(format!(
-            "the checkpoint is damaged, {} at byte {}: {}. Nothing more is confirmed; check the disk, then look with `forebay \
-             doctor DIR`",
-            damage.file, damage.offset, damage.detail
-        ));
+        let CheckpointDamage { file, offset, detail, .. } = damage;
+        let reason =
+            format!("messages of it cannot be read, {file} at byte {offset}: {detail}; {HALT_REMEDY}");
+        if let Some(queue) = self.broker.halt(want, &reason) {
+            tracing::error!(queue = %queue, file, offset, detail, "a queue is halted: a page of its messages cannot be read");
+        }
     }
 }
+
+/// What to do about a queue that is halted.
+pub(crate) const HALT_REMEDY: &str =
+    "check the disk, stop the server and look with `forebay doctor`, or purge the queue";
 
 /// Finds rows that stand alone in runs laid over one another.
 pub(crate) struct RowsByKey<'a> {

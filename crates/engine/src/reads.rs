@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use broker::{ConnectionId, Lsn, SessionId, StoredMessage};
+use broker::{ConnectionId, Lsn, SessionId, StoredMessage, Timestamp};
 
 use crate::bodies::{Bodies, Found};
 use crate::engine::Engine;
@@ -37,7 +37,7 @@ const AHEAD_SHARE: u64 = 16;
 
 impl Engine {
     /// Takes what the journal has read.
-    pub(crate) fn take_reads(&mut self) {
+    pub(crate) fn take_reads(&mut self, now: Timestamp) {
         if self.reads.under_way.is_empty() {
             return;
         }
@@ -49,11 +49,7 @@ impl Engine {
             let Some((lsn, range)) = self.reads.end(read.ticket) else { continue };
             match read.result {
                 Ok(bytes) => self.bodies.entry_read(lsn, range.start, bytes),
-                Err(error) => self.fail_with(format!(
-                    "a message body of entry {} can't be read back: {error}. Nothing more is confirmed; \
-                     check the disk, then look with `forebay doctor DIR`",
-                    lsn.0
-                )),
+                Err(error) => self.read_failed(now, lsn, &range, &error),
             }
             // A line whose turn had not come may ask now.
             self.reads.wanted = true;

@@ -88,9 +88,9 @@ impl Engine {
         }
         store.keep_ballast(runs.iter().map(|run| run.bytes).sum());
         let claimed = claim(journal, log, manifest.as_ref());
-        let (epoch, claim) = match (claimed, damage) {
+        let (epoch, claim) = match (claimed, &damage) {
             // The journal cannot know why nobody tells it where to begin.
-            (Err(_), Some(damage)) if manifest.is_none() => return Err(OpenError::Damaged(damage)),
+            (Err(_), Some(damage)) if manifest.is_none() => return Err(OpenError::Damaged(damage.clone())),
             (claimed, _) => claimed?,
         };
         if manifest.is_none() {
@@ -101,7 +101,7 @@ impl Engine {
         let newest = manifest.clone().filter(|_| !runs.is_empty()).map(|manifest| (manifest, runs));
         let checkpoints = Checkpoints::new(store.clone(), store.next_run()?, newest);
         let mut engine = Self::around(settings, broker, checkpoints, &claim, epoch);
-        engine.replay(claim, manifest.as_ref(), epoch, now)?;
+        engine.replay(claim, manifest.as_ref(), damage.as_ref(), epoch, now)?;
         Ok(engine)
     }
 
@@ -146,6 +146,7 @@ impl Engine {
         &mut self,
         claim: Claim,
         manifest: Option<&Manifest>,
+        damage: Option<&CheckpointDamage>,
         epoch: Epoch,
         now: Timestamp,
     ) -> Result<(), OpenError> {
@@ -162,6 +163,9 @@ impl Engine {
                     break;
                 }
                 let record = record?;
+                if let Some(damage) = damage.filter(|_| self.broker.is_blocked_by_damage(&record)) {
+                    return Err(OpenError::Damaged(damage.clone()));
+                }
                 self.bring(&record)?;
                 self.broker.apply(record);
             }

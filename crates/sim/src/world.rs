@@ -271,6 +271,11 @@ impl World {
         if let Err(violation) = check_bounds(node, &self.plan) {
             self.checkers.report(violation);
         }
+        // A disk loses what was not synced, and garbles nothing that was.
+        if let Some((queue, reason)) = node.engine.halted_queues().next() {
+            let what = format!("queue {queue} is halted without a cause: {reason}");
+            self.checkers.report(Violation::new("damage", what));
+        }
         for client in self.clients.iter().filter(|client| client.deaf_until <= now) {
             if let Err(violation) = check_progress(client, now) {
                 self.checkers.report(violation);

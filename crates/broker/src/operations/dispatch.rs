@@ -29,7 +29,7 @@ impl Broker {
 
     /// Hands ready messages out in turn until there are none or nobody has credit.
     fn dispatch_queue(&mut self, now: Timestamp, number: QueueNumber, out: &mut Output) {
-        let Some(queue) = self.queues.get_mut(&number) else { return };
+        let Some(queue) = self.queues.get_mut(&number).filter(|queue| queue.halted.is_none()) else { return };
         if queue.tasks.is_some() {
             return self.dispatch_tasks(now, number, out);
         }

@@ -23,6 +23,7 @@ impl Broker {
             return Err(Refusal::ReplyQueueRead { queue: name.clone() });
         }
         let number = self.usable_queue(request, name)?;
+        self.assert_not_halted(number)?;
         let is_task = self.queues[&number].tasks.is_some();
         let is_fresh = !is_task || self.end_overdue_tasks(request.now, number, out);
         let queue = &mut self.queues[&number];

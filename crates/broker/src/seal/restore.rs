@@ -92,6 +92,13 @@ pub(crate) fn page_key(queue: QueueNumber, first: u64) -> Vec<u8> {
     [&[PAGES], &queue.0.to_be_bytes()[..], &[LEVEL], &first.to_be_bytes()[..]].concat()
 }
 
+/// The queue and the first sequence in the key of a page's row. Nothing for other keys.
+pub(crate) fn page_of_key(key: &[u8]) -> Option<(QueueNumber, u64)> {
+    let (queue, rest) = split_u64(key.strip_prefix(&[PAGES])?)?;
+    let (first, rest) = split_u64(rest.strip_prefix(&[LEVEL])?)?;
+    rest.is_empty().then_some((QueueNumber(queue), first))
+}
+
 /// A page out of its row; nothing if it makes no sense.
 pub(crate) fn read_page(row: Bytes) -> Option<Page> {
     page_row::read(&mut Cursor::new(row))

@@ -8,6 +8,7 @@
 
 mod job;
 mod live;
+mod load;
 mod manifest;
 mod merging;
 mod store;
@@ -23,9 +24,10 @@ use crate::run::Run;
 
 pub use job::{CheckpointDone, CheckpointError, CheckpointJob};
 use job::{Space, Work};
+pub(crate) use load::Loaded;
 pub(crate) use manifest::{Manifest, RunName, StateFiles};
 pub use store::CheckpointDamage;
-pub(crate) use store::{CheckpointStore, Loaded};
+pub(crate) use store::CheckpointStore;
 
 /// Where the checkpoints of an engine stand.
 #[derive(Debug)]

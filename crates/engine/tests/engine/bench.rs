@@ -167,6 +167,26 @@ impl Bench {
         told.iter().map(|released| describe(&released.effect)).collect()
     }
 
+    /// What the connection's sessions were refused since it was last asked; all else that it was told is forgotten.
+    pub(crate) fn refusals(&self, connection: u64) -> Vec<broker::Refusal> {
+        let told = std::mem::take(&mut *self.client(connection).told.lock().unwrap());
+        let refusal = |released: Released| match released.effect {
+            Effect::Refused { refusal, .. } => Some(*refusal),
+            _ => None,
+        };
+        told.into_iter().filter_map(refusal).collect()
+    }
+
+    /// The entry that holds the first message of the first queue.
+    pub(crate) fn first_entry(&self) -> journal::Lsn {
+        let view = self.engine.view_at_last_entry().expect("nothing is under way");
+        let first = view.queues[0].messages.first().expect("it has some");
+        match first.place.home() {
+            broker::Home::Entry(lsn) => journal::Lsn(lsn.0),
+            broker::Home::Volatile(_) => panic!("it is not in the journal"),
+        }
+    }
+
     /// Takes all messages of a queue, in order: "body" or "body again".
     pub(crate) fn drain_queue(&mut self, queue: &str) -> Vec<String> {
         let connection = self.connect();

@@ -12,6 +12,7 @@ mod crashes;
 mod doctor;
 mod fixtures;
 mod full_disk;
+mod halted;
 mod power_cuts;
 mod random_checkpoint_images;
 mod releasing;

@@ -19,8 +19,12 @@ fn host(files: &DataFiles, examination: &Examination) -> Value {
                 let file = format!("{}/{}", files.journal_folder, torn.file);
                 json!({ "file": file, "offset": torn.offset, "entry": torn.lsn.0, "detail": torn.detail })
             });
+            let halted: Vec<String> = start.halted.iter().map(ToString::to_string).collect();
             let replay = json!({ "entries": start.entries, "bytes": start.bytes });
-            (json!({ "checkpoint": start.checkpoint, "replay": replay, "torn_tail": torn }), None)
+            (
+                json!({ "checkpoint": start.checkpoint, "replay": replay, "torn_tail": torn, "halted_queues": halted }),
+                None,
+            )
         }
         Err(words) => (Value::Null, Some(words)),
     };
@@ -100,7 +104,7 @@ fn damage(damage: &Damage) -> Value {
         Meaning::CheckpointPassedOver => ("checkpoint_passed_over", false),
         Meaning::FallbackLost => ("fallback_lost", false),
         Meaning::CheckpointsLost => ("checkpoints_lost", false),
-        Meaning::Rows { .. } => ("rows", true),
+        Meaning::Rows { start_refused, .. } => ("rows", *start_refused),
         Meaning::Nothing => ("nothing", false),
     };
     let queues: Map<String, Value> = match &damage.meaning {

@@ -103,6 +103,10 @@ fn start(text: &mut String, files: &DataFiles, start: &Result<Start, String>) {
     };
     let (replayed, bytes) = (count(start.entries, "entry"), size(start.bytes));
     line(text, format_args!("  a start      {from} and replays {replayed}, {bytes}"));
+    for queue in &start.halted {
+        let why = "messages of it cannot be read";
+        line(text, format_args!("               halts queue {queue}, which hands nothing out: {why}"));
+    }
     if let Some(torn) = &start.torn {
         let (file, lsn) = (format!("{}/{}", files.journal_folder, torn.file), grouped(torn.lsn.0));
         line(
@@ -189,9 +193,13 @@ fn meaning(meaning: &Meaning) -> Vec<String> {
         Meaning::CheckpointsLost => {
             vec!["no checkpoint is whole: a start needs the journal from its first entry on".to_owned()]
         }
-        Meaning::Rows { about } => {
+        Meaning::Rows { start_refused, about } => {
             let about = about.as_deref().unwrap_or("all that had changed since the run before it");
-            vec![format!("lost here: {about}"), "a start would be refused: no checkpoint is whole".to_owned()]
+            let start = match start_refused {
+                true => "a start would be refused: no checkpoint is whole",
+                false => "a start would halt the queue and serve all others",
+            };
+            vec![format!("lost here: {about}"), start.to_owned()]
         }
         Meaning::Nothing => vec!["nobody needs what lay here".to_owned()],
     }
