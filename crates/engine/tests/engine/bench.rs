@@ -17,6 +17,8 @@ pub(crate) struct Bench {
     pub(crate) storage: MemoryStorage,
     pub(crate) engine: Engine,
     pub(crate) now: Timestamp,
+    /// Checkpoints wait for the test.
+    pub(crate) holds_checkpoints: bool,
     /// State that is wanted in memory waits for the test.
     pub(crate) holds_loads: bool,
     settings: Settings,
@@ -59,7 +61,17 @@ impl Bench {
         let now = Timestamp(1000);
         let engine = open(&settings, &journal, &storage, now).unwrap();
         let clients = BTreeMap::new();
-        Self { journal, storage, engine, now, holds_loads: false, settings, clients, next_connection: 1 }
+        Self {
+            journal,
+            storage,
+            engine,
+            now,
+            holds_checkpoints: false,
+            holds_loads: false,
+            settings,
+            clients,
+            next_connection: 1,
+        }
     }
 
     /// The process is gone at once: of the entries in flight the first `survivors` are found again.
@@ -134,7 +146,9 @@ impl Bench {
         loop {
             let stepped = self.journal.step() | self.journal.step_read(0);
             self.engine.pump(self.now);
-            self.checkpoint();
+            if !self.holds_checkpoints {
+                self.checkpoint();
+            }
             let loaded = !self.holds_loads && self.load();
             let due = self.engine.next_deadline();
             if let Some(due) = due {

@@ -4,6 +4,7 @@ mod bench;
 
 mod bodies;
 mod checkpoint_images;
+mod checkpoint_steps;
 mod checkpoints;
 #[path = "../../../../fuzz/choices.rs"]
 mod choices;
