@@ -16,6 +16,7 @@ use crate::buffers::BufferPool;
 use crate::clock;
 use crate::data_directory::DataDirectoryError;
 use crate::http::Http;
+use crate::in_parallel::in_parallel;
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::limits;
 use crate::listener::{ListenError, listen_on, serve_amqp};
@@ -107,7 +108,7 @@ impl Server {
             "Forebay is starting"
         );
         let lifecycle = Arc::new(Lifecycle::new());
-        let logs = storage.logs(settings.storage.reserve_bytes)?;
+        let logs = storage.logs(settings.storage.reserve_bytes_of_each(settings.vhosts.len()))?;
         let vhosts = open_vhosts(&settings, &storage, logs, &lifecycle).await?;
         // Only now: whoever can connect finds everything there.
         let amqp = listen_on("amqp.listen", &settings.amqp.listen).await?;
@@ -189,13 +190,12 @@ impl Server {
     async fn close_vhosts(&self) -> Ending {
         let vhosts = self.node.vhosts.clone();
         let closing = tokio::task::spawn_blocking(move || {
-            for vhost in vhosts {
-                vhost.close().map_err(|reason| format!("virtual host '{}': {reason}", vhost.name()))?;
-            }
-            Ok(())
+            in_parallel(&vhosts, |vhost| {
+                vhost.close().map_err(|reason| format!("virtual host '{}': {reason}", vhost.name()))
+            })
         });
         match closing.await {
-            Ok(Ok(())) => Ending::Stopped,
+            Ok(Ok(_)) => Ending::Stopped,
             Ok(Err(reason)) => Ending::Failed(reason),
             Err(panic) => Ending::Failed(format!("closing the logs failed: {panic}; please report it")),
         }
@@ -240,20 +240,19 @@ async fn open_vhosts(
     let names = settings.vhosts.clone();
     let engine_settings = engine::Settings {
         body_cache_bytes: settings.cache.bodies_bytes / names.len() as u64,
-        storage_reserve_bytes: settings.storage.reserve_bytes,
+        storage_reserve_bytes: settings.storage.reserve_bytes_of_each(names.len()),
         ..engine::Settings::default()
     };
     let lifecycle = Arc::clone(lifecycle);
     let place = storage.to_string();
     // Replaying a log takes as long as it takes, and none of it is asynchronous.
     let opening = tokio::task::spawn_blocking(move || {
-        let open = |name: &String| {
+        in_parallel(&names, |name| {
             let settings = engine::Settings { seed: random_seed(), ..engine_settings.clone() };
             let engine = open_engine(name, settings, &logs)
                 .map_err(|problem| StartError::VirtualHost { vhost: name.clone(), problem })?;
             Ok(VirtualHost::new(name, &place, engine, Arc::clone(&lifecycle)))
-        };
-        names.iter().map(open).collect()
+        })
     });
     opening
         .await
