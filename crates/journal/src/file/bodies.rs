@@ -1,14 +1,13 @@
-//! Reading single entries back, in any order, on threads of their own.
+//! Reading single entries back, in any order, on threads for that alone.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 
-use super::Drive;
+use super::crew::{Crew, Work};
 use super::folder::{Failure, Folder, NamedFile};
 use super::format::BLOCK_BYTES;
 use super::segments::{Location, Sample, Samples};
@@ -16,7 +15,7 @@ use super::session::{Session, lock};
 use super::walk::{Found, Invalid, SegmentWalk};
 use crate::{BodyError, Lsn, ReadDone};
 
-/// Threads that read at the same time; started when there is work for them.
+/// Threads that read for one log at the same time.
 const THREADS_MAX: usize = 2;
 
 /// Segment files kept open for reading. More are opened again each time.
@@ -31,22 +30,21 @@ pub(super) struct Bodies {
     folder: Folder,
     log_id: u64,
     session: Arc<Session>,
-    /// Threads at most; none when the owner of the journal does the steps.
-    threads_max: usize,
+    /// Does the work; nobody where the owner of the journal does the steps.
+    crew: Option<Arc<Crew>>,
     state: Mutex<BodiesState>,
-    arrived: Condvar,
     done: Mutex<Vec<ReadDone>>,
     /// Open files, the most recently used last.
     open: Mutex<Vec<(u64, NamedFile)>>,
-    /// Entries whose payloads were found whole, each at its number modulo the length.
-    whole: Vec<AtomicU64>,
+    /// Entries whose payloads were found whole, each at its number modulo the length. Only where something is read back.
+    whole: OnceLock<Box<[AtomicU64]>>,
 }
 
 #[derive(Default)]
 struct BodiesState {
     questions: VecDeque<Question>,
+    /// Threads that were asked for and have not left.
     threads: usize,
-    idle: usize,
     is_stopped: bool,
 }
 
@@ -57,27 +55,32 @@ struct Question {
 }
 
 impl Bodies {
-    pub(super) fn new(folder: Folder, log_id: u64, session: Arc<Session>, drive: Drive) -> Bodies {
+    pub(super) fn new(folder: Folder, log_id: u64, session: Arc<Session>, crew: Option<Arc<Crew>>) -> Bodies {
         Bodies {
             folder,
             log_id,
             session,
-            threads_max: if drive == Drive::Threads { THREADS_MAX } else { 0 },
+            crew,
             state: Mutex::default(),
-            arrived: Condvar::new(),
             done: Mutex::default(),
             open: Mutex::default(),
-            whole: std::iter::repeat_with(AtomicU64::default).take(WHOLE_MAX).collect(),
+            whole: OnceLock::new(),
         }
     }
 
     pub(super) fn ask(self: &Arc<Bodies>, ticket: u64, lsn: Lsn, range: Range<u64>) {
         let mut state = lock(&self.state);
         state.questions.push_back(Question { ticket, lsn, range });
-        if state.idle < state.questions.len() && state.threads < self.threads_max && self.start_thread() {
-            state.threads += 1;
+        let Some(crew) = &self.crew else { return };
+        if state.threads == THREADS_MAX {
+            return;
         }
-        self.arrived.notify_one();
+        state.threads += 1;
+        drop(state);
+        if let Err(error) = crew.hand(self.clone()) {
+            lock(&self.state).threads -= 1;
+            tracing::warn!(%error, "cannot start a thread to read the journal");
+        }
     }
 
     pub(super) fn take_done(&self, out: &mut Vec<ReadDone>) {
@@ -91,16 +94,6 @@ impl Bodies {
 
     pub(super) fn stop(&self) {
         lock(&self.state).is_stopped = true;
-        self.arrived.notify_all();
-    }
-
-    fn start_thread(self: &Arc<Bodies>) -> bool {
-        let bodies = self.clone();
-        let started = thread::Builder::new().name("journal-read".into()).spawn(move || bodies.run());
-        if let Err(error) = &started {
-            tracing::warn!(%error, "cannot start a thread to read the journal");
-        }
-        started.is_ok()
     }
 
     /// Answers one of the questions that wait, the nth of them, modulo their number. False if there are none.
@@ -118,31 +111,10 @@ impl Bodies {
         lock(&self.state).questions.len()
     }
 
-    fn run(&self) {
-        while let Some(question) = self.next_question() {
-            self.complete(question);
-        }
-    }
-
     fn complete(&self, Question { ticket, lsn, range }: Question) {
         let result = self.answer(lsn, range);
         lock(&self.done).push(ReadDone { ticket, result });
         self.session.wake();
-    }
-
-    fn next_question(&self) -> Option<Question> {
-        let mut state = lock(&self.state);
-        loop {
-            if state.is_stopped {
-                return None;
-            }
-            if let Some(question) = state.questions.pop_front() {
-                return Some(question);
-            }
-            state.idle += 1;
-            state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
-            state.idle -= 1;
-        }
     }
 
     fn answer(&self, lsn: Lsn, range: Range<u64>) -> Result<Bytes, BodyError> {
@@ -189,7 +161,8 @@ impl Bodies {
     /// not be handed out when the disk has changed it.
     fn check_whole(&self, walk: &SegmentWalk, found: &Found) -> Result<(), BodyError> {
         let lsn = found.header.lsn;
-        let place = &self.whole[lsn.0 as usize % WHOLE_MAX];
+        let whole = self.whole.get_or_init(|| (0..WHOLE_MAX).map(|_| AtomicU64::default()).collect());
+        let place = &whole[lsn.0 as usize % WHOLE_MAX];
         if place.load(Ordering::Relaxed) == lsn.0 {
             return Ok(());
         }
@@ -232,6 +205,30 @@ impl Bodies {
         }
         open.push((number, file.clone()));
         Ok(file)
+    }
+}
+
+impl Work for Bodies {
+    fn step(&self) -> bool {
+        let _leaving = LeaveAtPanic(self);
+        Bodies::step(self, 0);
+        let mut state = lock(&self.state);
+        let stays = !state.is_stopped && !state.questions.is_empty();
+        if !stays {
+            state.threads -= 1;
+        }
+        stays
+    }
+}
+
+/// Another thread can take the place of one that is gone.
+struct LeaveAtPanic<'bodies>(&'bodies Bodies);
+
+impl Drop for LeaveAtPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            lock(&self.0.state).threads -= 1;
+        }
     }
 }
 
