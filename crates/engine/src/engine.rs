@@ -6,6 +6,7 @@ use broker::{
     Addressed, Broker, Command, ConnectionId, DurableView, Handled, Home, Lsn, NumberMap, Output, Timestamp,
     Volatile,
 };
+use bytes::BytesMut;
 use field_table::ShortString;
 use journal::{Help, State, Writer};
 
@@ -44,6 +45,8 @@ pub struct Engine {
     pub(crate) lone: Lone,
     /// A batch of commands is being taken, by the thread of the one who sent it.
     pub(crate) submitting: bool,
+    /// Something was submitted since [`Self::rest`] was last called.
+    pub(crate) was_busy: bool,
     /// What the journal wants of that thread.
     pub(crate) helper: Option<Arc<dyn Help>>,
     /// When the open entry is written although nobody waits for it.
@@ -113,6 +116,9 @@ impl Engine {
             self.submit_failed(commands);
             return;
         }
+        self.was_busy = true;
+        // Nothing of this boot is told before it is written down that there is this boot.
+        self.entry_wanted |= self.appended < self.began_at;
         self.measure_room(now, connection);
         let refusals = self.refusals();
         let mut charged = self.out.entry.bytes.len();
@@ -204,6 +210,17 @@ impl Engine {
     /// Packs the messages that nobody has, also those that will be wanted soon. For simulation: it must change nothing but memory.
     pub fn pack(&mut self) {
         self.broker.pack();
+    }
+
+    /// Lets go of the memory that only a busy vhost makes use of, if nothing was submitted since this was last called: bodies are
+    /// read back from the journal when somebody wants them. To be called every few seconds.
+    pub fn rest(&mut self) {
+        let was_busy = std::mem::take(&mut self.was_busy);
+        if !was_busy && self.is_drained() && self.waiting.is_empty() && self.reads.are_done() {
+            self.out.entry.bytes = BytesMut::new();
+            self.out.effects.shrink_to_fit();
+            self.bodies.rest();
+        }
     }
 
     /// Whether the engine serves.

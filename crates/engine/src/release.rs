@@ -233,6 +233,11 @@ impl Engine {
 }
 
 impl Reads {
+    /// None is under way.
+    pub(crate) fn are_done(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
     fn begin(&mut self, lsn: Lsn, range: Range<u32>) -> u64 {
         self.next_ticket += 1;
         self.under_way_bytes += u64::from(range.end - range.start);

@@ -209,6 +209,9 @@ impl Drop for Server {
     }
 }
 
+/// A virtual host rests when it was not used for this long, or up to twice as long.
+const REST_EVERY: Duration = Duration::from_secs(5);
+
 fn spawn_tasks(
     node: &Arc<Node>,
     http_side: &Http,
@@ -222,6 +225,7 @@ fn spawn_tasks(
         tasks.spawn(Arc::clone(&vhost).keep_checkpoints());
         tasks.spawn(async move { vhost.keep_time().await });
     }
+    tasks.spawn(rest(node.vhosts.clone()));
     for listener in http {
         tasks.spawn(http_side.clone().serve(listener, alive.clone()));
     }
@@ -229,6 +233,16 @@ fn spawn_tasks(
         tasks.spawn(serve_amqp(Arc::clone(node), listener, alive.clone()));
     }
     tasks
+}
+
+/// Lets virtual hosts that nobody uses give memory back, for ever.
+async fn rest(vhosts: Vec<Arc<VirtualHost>>) {
+    loop {
+        tokio::time::sleep(REST_EVERY).await;
+        for vhost in &vhosts {
+            vhost.with(|engine, _now| engine.rest());
+        }
+    }
 }
 
 async fn open_vhosts(

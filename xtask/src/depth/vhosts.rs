@@ -21,7 +21,7 @@ const MESSAGES: u64 = 100;
 const CONNECTIONS: usize = 16;
 
 /// How long the quiet behind the traffic lasts: then memory is what a virtual host at rest takes.
-const QUIET: Duration = Duration::from_secs(10);
+const QUIET: Duration = Duration::from_secs(20);
 
 const START_MAX: Duration = Duration::from_secs(2);
 const ANONYMOUS_BYTES_MAX: u64 = 100_000;

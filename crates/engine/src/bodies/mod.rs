@@ -110,6 +110,13 @@ impl Bodies {
         self.recent.bytes() + self.blocks.resident_bytes() + self.read_back.bytes()
     }
 
+    /// Lets go of all that the journal has. What is in no entry stays.
+    pub(crate) fn rest(&mut self) {
+        self.recent = Recent::default();
+        self.read_back = ReadBack::new(self.read_back.budget_bytes());
+        self.chunks = Chunks::default();
+    }
+
     fn shrink(&mut self) {
         let others = self.blocks.resident_bytes() + self.read_back.bytes();
         let budget = self.budget_bytes.saturating_sub(others);

@@ -14,4 +14,5 @@ mod full_disk;
 mod power_cuts;
 mod random_checkpoint_images;
 mod releasing;
+mod resting;
 mod served;

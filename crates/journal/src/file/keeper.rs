@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::session::lock;
 use super::spares::Spares;
 
-/// One thread that looks, again and again, how much room the logs have: others fill the disk, and clean up.
+/// One thread that looks, again and again, how much room the logs have: others fill the disk, and clean up. What a new log
+/// wants in advance it has made after its first round: many logs that are claimed at once should be claimed first.
 #[derive(Default)]
 pub(super) struct Keeper(Mutex<KeeperState>);
 

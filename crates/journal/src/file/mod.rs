@@ -231,7 +231,6 @@ impl Threads {
                 running.session.abandon();
             }
         }));
-        running.spares.call();
         Ok(())
     }
 }

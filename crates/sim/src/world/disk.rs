@@ -93,6 +93,7 @@ impl World {
         let Some(node) = &mut self.node else { return };
         if packs {
             node.engine.pack();
+            node.engine.rest();
         }
         node.pump(now);
         if self.disk.is_off() {
