@@ -50,7 +50,7 @@ impl Bodies {
             recent: Recent::default(),
             blocks: Blocks::default(),
             read_back: ReadBack::new(budget_bytes / READ_BACK_SHARE),
-            chunks: Chunks::default(),
+            chunks: Chunks::new(budget_bytes),
             budget_bytes,
         }
     }
@@ -114,7 +114,7 @@ impl Bodies {
     pub(crate) fn rest(&mut self) {
         self.recent = Recent::default();
         self.read_back = ReadBack::new(self.read_back.budget_bytes());
-        self.chunks = Chunks::default();
+        self.chunks = Chunks::new(self.budget_bytes);
     }
 
     fn shrink(&mut self) {
