@@ -34,10 +34,17 @@ pub(super) struct Bodies {
     crew: Option<Arc<Crew>>,
     state: Mutex<BodiesState>,
     done: Mutex<Vec<ReadDone>>,
-    /// Open files, the most recently used last.
-    open: Mutex<Vec<(u64, NamedFile)>>,
+    open: Mutex<OpenFiles>,
     /// Entries whose payloads were found whole, each at its number modulo the length. Only where something is read back.
     whole: OnceLock<Box<[AtomicU64]>>,
+}
+
+#[derive(Default)]
+struct OpenFiles {
+    /// The most recently used last.
+    files: Vec<(u64, NamedFile)>,
+    /// One was wanted since [`Bodies::rest`] was last called.
+    was_used: bool,
 }
 
 #[derive(Default)]
@@ -89,7 +96,15 @@ impl Bodies {
 
     /// Closes the file of a segment that was freed: as long as it is open, the file system keeps its space.
     pub(super) fn close(&self, segment: u64) {
-        lock(&self.open).retain(|(number, _)| *number != segment);
+        lock(&self.open).files.retain(|(number, _)| *number != segment);
+    }
+
+    /// Closes all files if nothing was read since this was last called: a process has only so many descriptors for all its logs.
+    pub(super) fn rest(&self) {
+        let mut open = lock(&self.open);
+        if !std::mem::take(&mut open.was_used) {
+            open.files = Vec::new();
+        }
     }
 
     pub(super) fn stop(&self) {
@@ -193,6 +208,8 @@ impl Bodies {
 
     fn file(&self, number: u64) -> Result<NamedFile, Failure> {
         let mut open = lock(&self.open);
+        open.was_used = true;
+        let open = &mut open.files;
         if let Some(at) = open.iter().position(|(other, _)| *other == number) {
             let used = open.remove(at);
             let file = used.1.clone();
@@ -260,5 +277,31 @@ fn corrupt(walk: &SegmentWalk, offset: u64, lsn: Lsn, invalid: Invalid) -> BodyE
 impl From<Failure> for BodyError {
     fn from(Failure { file, error, .. }: Failure) -> BodyError {
         BodyError::Storage { file, error: Arc::new(error) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Epoch;
+    use crate::file::segments::SegmentTable;
+    use crate::storage::{MemoryStorage, Storage};
+
+    #[test]
+    fn files_that_nobody_reads_from_are_closed() {
+        let storage = Arc::new(MemoryStorage::new());
+        let folder = Folder::new(storage.clone(), "log");
+        storage.create_directory("log").unwrap();
+        storage.create(&folder.segment_path(1)).unwrap();
+        let session = Arc::new(Session::new(Epoch(1), Lsn::ZERO, SegmentTable::default()));
+        let bodies = Bodies::new(folder, 7, session, None);
+        let open = || lock(&bodies.open).files.len();
+        for _ in 0..2 {
+            bodies.file(1).unwrap();
+            bodies.rest();
+            assert_eq!(open(), 1, "it was read from a moment ago");
+            bodies.rest();
+            assert_eq!(open(), 0);
+        }
     }
 }

@@ -220,7 +220,7 @@ impl Threads {
 
     /// Puts the threads to work on a log.
     fn attend(&self, running: &Arc<Running>, claim_path: String) -> std::io::Result<()> {
-        self.keeper.keep(&running.spares)?;
+        self.keeper.keep(running)?;
         // Weak: the session is a part of what is handed out.
         let (weak, committers) = (Arc::downgrade(running), self.committers.clone());
         running.session.attend_by(Arc::new(move || {
