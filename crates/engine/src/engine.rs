@@ -6,6 +6,7 @@ use broker::{
     Addressed, Broker, Command, ConnectionId, DurableView, Home, Lsn, NumberMap, Output, Timestamp, Volatile,
     Want,
 };
+use bytes::BytesMut;
 use field_table::ShortString;
 use journal::{Help, State, Writer};
 
@@ -47,6 +48,8 @@ pub struct Engine {
     pub(crate) lone: Lone,
     /// A batch of commands is being taken, by the thread of the one who sent it.
     pub(crate) submitting: bool,
+    /// Something was submitted since [`Self::rest`] was last called.
+    pub(crate) was_busy: bool,
     /// What the journal wants of that thread.
     pub(crate) helper: Option<Arc<dyn Help>>,
     /// When the open entry is written although nobody waits for it.
@@ -118,6 +121,9 @@ impl Engine {
             self.submit_failed(commands);
             return;
         }
+        self.was_busy = true;
+        // Nothing of this boot is told before it is written down that there is this boot.
+        self.entry_wanted |= self.appended < self.began_at;
         self.measure_room(now, connection);
         let refusals = self.refusals();
         let mut charged = self.out.entry.bytes.len();
@@ -224,6 +230,17 @@ impl Engine {
     /// The queues that hand nothing out because something of theirs cannot be read, with the reasons.
     pub fn halted_queues(&self) -> impl Iterator<Item = (&ShortString, &str)> {
         self.broker.halted_queues()
+    }
+
+    /// Lets go of the memory that only a busy vhost makes use of, if nothing was submitted since this was last called: bodies are
+    /// read back from the journal when somebody wants them. To be called every few seconds.
+    pub fn rest(&mut self) {
+        let was_busy = std::mem::take(&mut self.was_busy);
+        if !was_busy && self.is_drained() && self.waiting.is_empty() && self.reads.is_empty() {
+            self.out.entry.bytes = BytesMut::new();
+            self.out.effects.shrink_to_fit();
+            self.bodies.rest();
+        }
     }
 
     /// Whether the engine serves.

@@ -124,6 +124,11 @@ impl Reads {
         self.under_way.values().map(|(lsn, _)| *lsn)
     }
 
+    /// None is under way.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
     /// Asks for a part, if it is not on its way. The ticket by which it comes.
     fn ask(&mut self, writer: &mut dyn journal::Writer, (lsn, range): Part) -> u64 {
         let covers = |(of, wider): &Part| *of == lsn && wider.start <= range.start && range.end <= wider.end;

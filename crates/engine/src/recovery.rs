@@ -125,6 +125,7 @@ impl Engine {
             entry_wanted: false,
             lone: Lone::default(),
             submitting: false,
+            was_busy: false,
             helper: None,
             flush_at: None,
             links: NumberMap::default(),
@@ -173,7 +174,8 @@ impl Engine {
         }
         self.broker.evict(0, self.settings.state_bytes);
         self.writer = Some(writer);
-        self.open_entry(Lsn(tail.0).next());
+        // Without room for a busy vhost's entries: most may never be that.
+        self.out.entry.lsn = Lsn(tail.0).next();
         let position = manifest.map_or(Lsn::NONE, |manifest| manifest.position);
         let clean = tail.0 == 0 || manifest.is_some_and(|manifest| manifest.clean) && position.0 == tail.0;
         self.begin_boot(Record::Started { boot: epoch.0, time: now, clean });
@@ -202,12 +204,12 @@ impl Engine {
     }
 
     /// The first record of a boot. No effect leaves before it is durable: else a crash could hide that there ever was
-    /// this boot, and with it what was delivered in it.
+    /// this boot, and with it what was delivered in it. It is written with the first thing that is asked: a vhost that nobody uses
+    /// writes nothing.
     fn begin_boot(&mut self, started: Record) {
         started.write(&mut self.out.entry.bytes);
         self.broker.apply(started);
         self.began_at = self.out.entry.lsn;
-        self.append();
     }
 }
 

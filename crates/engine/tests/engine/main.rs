@@ -17,4 +17,5 @@ mod halted;
 mod power_cuts;
 mod random_checkpoint_images;
 mod releasing;
+mod resting;
 mod served;

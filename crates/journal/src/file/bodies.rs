@@ -1,15 +1,14 @@
-//! Reading single entries back, in any order, on threads of their own.
+//! Reading single entries back, in any order, on threads for that alone.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 
-use super::Drive;
 use super::buffers::Buffers;
+use super::crew::{Crew, Work};
 use super::folder::{Failure, Folder, NamedFile};
 use super::format::BLOCK_BYTES;
 use super::segments::{Location, Sample, Samples};
@@ -17,7 +16,7 @@ use super::session::{Session, lock};
 use super::walk::{Found, Invalid, SegmentWalk};
 use crate::{BodyError, Lsn, ReadDone};
 
-/// Threads that read at the same time; started when there is work for them.
+/// Threads that read for one log at the same time.
 const THREADS_MAX: usize = 2;
 
 /// Segment files kept open for reading. More are opened again each time.
@@ -32,23 +31,29 @@ pub(super) struct Bodies {
     folder: Folder,
     log_id: u64,
     session: Arc<Session>,
-    /// Threads at most; none when the owner of the journal does the steps.
-    threads_max: usize,
+    /// Does the work; nobody where the owner of the journal does the steps.
+    crew: Option<Arc<Crew>>,
     state: Mutex<BodiesState>,
-    arrived: Condvar,
     done: Mutex<Vec<ReadDone>>,
-    /// Open files, the most recently used last.
-    open: Mutex<Vec<(u64, NamedFile)>>,
-    /// Entries whose payloads were found whole, each at its number modulo the length.
-    whole: Vec<AtomicU64>,
+    open: Mutex<OpenFiles>,
+    /// Entries whose payloads were found whole, each at its number modulo the length. Only where something is read back.
+    whole: OnceLock<Box<[AtomicU64]>>,
     buffers: Buffers,
+}
+
+#[derive(Default)]
+struct OpenFiles {
+    /// The most recently used last.
+    files: Vec<(u64, NamedFile)>,
+    /// One was wanted since [`Bodies::rest`] was last called.
+    was_used: bool,
 }
 
 #[derive(Default)]
 struct BodiesState {
     questions: VecDeque<Question>,
+    /// Threads that were asked for and have not left.
     threads: usize,
-    idle: usize,
     is_stopped: bool,
 }
 
@@ -59,17 +64,16 @@ struct Question {
 }
 
 impl Bodies {
-    pub(super) fn new(folder: Folder, log_id: u64, session: Arc<Session>, drive: Drive) -> Bodies {
+    pub(super) fn new(folder: Folder, log_id: u64, session: Arc<Session>, crew: Option<Arc<Crew>>) -> Bodies {
         Bodies {
             folder,
             log_id,
             session,
-            threads_max: if drive == Drive::Threads { THREADS_MAX } else { 0 },
+            crew,
             state: Mutex::default(),
-            arrived: Condvar::new(),
             done: Mutex::default(),
             open: Mutex::default(),
-            whole: std::iter::repeat_with(AtomicU64::default).take(WHOLE_MAX).collect(),
+            whole: OnceLock::new(),
             buffers: Buffers::default(),
         }
     }
@@ -77,10 +81,16 @@ impl Bodies {
     pub(super) fn ask(self: &Arc<Bodies>, ticket: u64, lsn: Lsn, range: Range<u64>) {
         let mut state = lock(&self.state);
         state.questions.push_back(Question { ticket, lsn, range });
-        if state.idle < state.questions.len() && state.threads < self.threads_max && self.start_thread() {
-            state.threads += 1;
+        let Some(crew) = &self.crew else { return };
+        if state.threads == THREADS_MAX {
+            return;
         }
-        self.arrived.notify_one();
+        state.threads += 1;
+        drop(state);
+        if let Err(error) = crew.hand(self.clone()) {
+            lock(&self.state).threads -= 1;
+            tracing::warn!(%error, "cannot start a thread to read the journal");
+        }
     }
 
     pub(super) fn take_done(&self, out: &mut Vec<ReadDone>) {
@@ -89,21 +99,20 @@ impl Bodies {
 
     /// Closes the file of a segment that was freed: as long as it is open, the file system keeps its space.
     pub(super) fn close(&self, segment: u64) {
-        lock(&self.open).retain(|(number, _)| *number != segment);
+        lock(&self.open).files.retain(|(number, _)| *number != segment);
+    }
+
+    /// Closes all files if nothing was read since this was last called: a process has only so many descriptors for all its logs.
+    pub(super) fn rest(&self) {
+        let mut open = lock(&self.open);
+        if !std::mem::take(&mut open.was_used) {
+            open.files = Vec::new();
+            self.buffers.rest();
+        }
     }
 
     pub(super) fn stop(&self) {
         lock(&self.state).is_stopped = true;
-        self.arrived.notify_all();
-    }
-
-    fn start_thread(self: &Arc<Bodies>) -> bool {
-        let bodies = self.clone();
-        let started = thread::Builder::new().name("journal-read".into()).spawn(move || bodies.run());
-        if let Err(error) = &started {
-            tracing::warn!(%error, "cannot start a thread to read the journal");
-        }
-        started.is_ok()
     }
 
     /// Answers one of the questions that wait, the nth of them, modulo their number. False if there are none.
@@ -121,31 +130,10 @@ impl Bodies {
         lock(&self.state).questions.len()
     }
 
-    fn run(&self) {
-        while let Some(question) = self.next_question() {
-            self.complete(question);
-        }
-    }
-
     fn complete(&self, Question { ticket, lsn, range }: Question) {
         let result = self.answer(lsn, range);
         lock(&self.done).push(ReadDone { ticket, result });
         self.session.wake();
-    }
-
-    fn next_question(&self) -> Option<Question> {
-        let mut state = lock(&self.state);
-        loop {
-            if state.is_stopped {
-                return None;
-            }
-            if let Some(question) = state.questions.pop_front() {
-                return Some(question);
-            }
-            state.idle += 1;
-            state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
-            state.idle -= 1;
-        }
     }
 
     fn answer(&self, lsn: Lsn, range: Range<u64>) -> Result<Bytes, BodyError> {
@@ -209,11 +197,14 @@ impl Bodies {
     }
 
     fn is_known_whole(&self, lsn: Lsn) -> bool {
-        self.whole[lsn.0 as usize % WHOLE_MAX].load(Ordering::Relaxed) == lsn.0
+        self.whole
+            .get()
+            .is_some_and(|whole| whole[lsn.0 as usize % WHOLE_MAX].load(Ordering::Relaxed) == lsn.0)
     }
 
     fn note_whole(&self, lsn: Lsn) {
-        self.whole[lsn.0 as usize % WHOLE_MAX].store(lsn.0, Ordering::Relaxed);
+        let whole = self.whole.get_or_init(|| (0..WHOLE_MAX).map(|_| AtomicU64::default()).collect());
+        whole[lsn.0 as usize % WHOLE_MAX].store(lsn.0, Ordering::Relaxed);
     }
 
     /// Walks through a segment that has no index yet, once. Over damage it goes block by block: what lies behind is read
@@ -236,6 +227,8 @@ impl Bodies {
 
     fn file(&self, number: u64) -> Result<NamedFile, Failure> {
         let mut open = lock(&self.open);
+        open.was_used = true;
+        let open = &mut open.files;
         if let Some(at) = open.iter().position(|(other, _)| *other == number) {
             let used = open.remove(at);
             let file = used.1.clone();
@@ -248,6 +241,30 @@ impl Bodies {
         }
         open.push((number, file.clone()));
         Ok(file)
+    }
+}
+
+impl Work for Bodies {
+    fn step(&self) -> bool {
+        let _leaving = LeaveAtPanic(self);
+        Bodies::step(self, 0);
+        let mut state = lock(&self.state);
+        let stays = !state.is_stopped && !state.questions.is_empty();
+        if !stays {
+            state.threads -= 1;
+        }
+        stays
+    }
+}
+
+/// Another thread can take the place of one that is gone.
+struct LeaveAtPanic<'bodies>(&'bodies Bodies);
+
+impl Drop for LeaveAtPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            lock(&self.0.state).threads -= 1;
+        }
     }
 }
 
@@ -279,5 +296,31 @@ fn corrupt(walk: &SegmentWalk, offset: u64, lsn: Lsn, invalid: Invalid) -> BodyE
 impl From<Failure> for BodyError {
     fn from(Failure { file, error, .. }: Failure) -> BodyError {
         BodyError::Storage { file, error: Arc::new(error) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Epoch;
+    use crate::file::segments::SegmentTable;
+    use crate::storage::{MemoryStorage, Storage};
+
+    #[test]
+    fn files_that_nobody_reads_from_are_closed() {
+        let storage = Arc::new(MemoryStorage::new());
+        let folder = Folder::new(storage.clone(), "log");
+        storage.create_directory("log").unwrap();
+        storage.create(&folder.segment_path(1)).unwrap();
+        let session = Arc::new(Session::new(Epoch(1), Lsn::ZERO, SegmentTable::default()));
+        let bodies = Bodies::new(folder, 7, session, None);
+        let open = || lock(&bodies.open).files.len();
+        for _ in 0..2 {
+            bodies.file(1).unwrap();
+            bodies.rest();
+            assert_eq!(open(), 1, "it was read from a moment ago");
+            bodies.rest();
+            assert_eq!(open(), 0);
+        }
     }
 }

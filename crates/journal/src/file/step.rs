@@ -1,7 +1,7 @@
 //! The work of a journal without threads, step by step.
 
+use super::FileJournal;
 use super::session::lock;
-use super::{Drive, FileJournal};
 use crate::LogName;
 
 /// One step of the work on a log, as its threads would do it.
@@ -40,7 +40,7 @@ impl FileJournal {
     /// # Panics
     /// If the journal has threads: it was not made by [`FileJournal::stepped`].
     pub fn step(&self, log: &LogName, step: Step) -> bool {
-        assert_eq!(self.drive, Drive::Steps, "a journal with threads needs nobody's steps");
+        assert!(self.threads.is_none(), "a journal with threads needs nobody's steps");
         let slot = self.slot(log);
         // Held to the end of the step: a claim comes before it or after it.
         let slot = lock(&slot);

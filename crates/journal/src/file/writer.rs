@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
+use super::Running;
 use super::commit::CommitHelper;
 use super::format::PAYLOAD_BYTES_MAX;
 use super::session::lock;
-use super::{Drive, Running};
 use crate::{Cursor, Help, InFlight, Lsn, ReadDone, Room, SegmentInfo, State, Wake, Writer};
 
 pub(super) struct FileWriter {
@@ -41,7 +41,7 @@ impl Writer for FileWriter {
     }
 
     fn append_lone(&mut self, lsn: Lsn, payload: Bytes) -> Option<Arc<dyn Help>> {
-        if self.running.drive == Drive::Steps {
+        if !self.running.takes_help {
             self.append(lsn, payload);
             return None;
         }

@@ -108,6 +108,7 @@ impl World {
         let Some(node) = &mut self.node else { return };
         if packs {
             node.engine.pack();
+            node.engine.rest();
         }
         if evicts {
             node.engine.evict_all();
