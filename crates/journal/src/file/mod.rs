@@ -5,7 +5,7 @@
 //!                        │    ▲
 //!             old segment│    │next segment, made in advance
 //!                        ▼    │
-//!   trim ────────────> spares thread          read ─> up to two read threads ─> wake
+//!   trim, compact ───> spares thread          read ─> up to two read threads ─> wake
 //! ```
 //!
 //! The bytes on disk are drawn in `docs/journal-format.md`.
@@ -13,6 +13,8 @@
 mod blame;
 mod bodies;
 mod commit;
+mod compacted;
+mod compactor;
 mod folder;
 mod format;
 mod recovery;
@@ -34,6 +36,7 @@ use std::thread;
 
 use self::bodies::Bodies;
 use self::commit::{Committer, Pace};
+use self::compactor::Compactor;
 use self::folder::{Failure, Folder, SEGMENT_BYTES_MIN};
 use self::format::{BLOCK_BYTES, ClaimRecord, PAYLOAD_BYTES_MAX};
 use self::recovery::{Recovered, recover};
@@ -135,6 +138,7 @@ struct Running {
     session: Arc<Session>,
     spares: Arc<Spares>,
     bodies: Arc<Bodies>,
+    compactor: Compactor,
     /// The end of the log.
     committer: Arc<Mutex<Committer>>,
     /// Set when the commit thread has ended.
@@ -207,12 +211,13 @@ impl FileJournal {
         record: ClaimRecord,
         recovered: Recovered,
     ) -> Result<Arc<Running>, Failure> {
-        let Recovered { segments, end, tail, .. } = recovered;
+        let Recovered { segments, compacted, superfluous, end, tail, .. } = recovered;
+        let next_compacted = compacted.iter().map(|compacted| compacted.number).max().unwrap_or(0) + 1;
         let next_bytes = match &end {
             Some(end) => self.options.bytes_after(end.walk.bytes),
             None => self.options.segment_bytes_first,
         };
-        let session = Arc::new(Session::new(record.epoch, tail, SegmentTable::new(segments)));
+        let session = Arc::new(Session::new(record.epoch, tail, SegmentTable::new(segments, compacted)));
         session.set_active_bytes(end.as_ref().map_or(0, |end| end.walk.bytes - end.offset));
         let spares = Arc::new(Spares::open(folder.clone(), self.options, next_bytes, session.clone())?);
         let committer = Arc::new(Mutex::new(Committer {
@@ -227,11 +232,16 @@ impl FileJournal {
             pace: Pace::default(),
         }));
         let bodies = Arc::new(Bodies::new(folder.clone(), record.log_id, session.clone(), self.drive));
+        spares.condemn(superfluous);
+        let (id, session_of, spares_of) = (record.log_id, session.clone(), spares.clone());
+        let compactor =
+            Compactor::new(folder.clone(), id, next_compacted, session_of, spares_of, bodies.clone());
         let running = Arc::new(Running {
             drive: self.drive,
             session: session.clone(),
             spares: spares.clone(),
             bodies,
+            compactor,
             committer: committer.clone(),
             committed: Latch::default(),
         });
@@ -246,8 +256,7 @@ impl FileJournal {
     }
 
     fn start_threads(folder: &Folder, running: &Arc<Running>) -> Result<(), Failure> {
-        let Running { committer, session, spares, .. } = &**running;
-        let (committer, session, spares) = (committer.clone(), session.clone(), spares.clone());
+        let (committer, session) = (running.committer.clone(), running.session.clone());
         let ending = AtEnd { running: running.clone(), is_committer: true };
         spawn("journal-commit", folder, move || {
             let _ending = ending;
@@ -255,8 +264,9 @@ impl FileJournal {
         })?;
         let ending = AtEnd { running: running.clone(), is_committer: false };
         let spawned = spawn("journal-spares", folder, move || {
-            let _ending = ending;
-            spares.run();
+            let ending = ending;
+            let Running { spares, compactor, .. } = &*ending.running;
+            spares.run(|| compactor.step());
         });
         // The commit thread must not outlive a claim that failed.
         spawned.inspect_err(|_| running.fence(running.session.epoch))

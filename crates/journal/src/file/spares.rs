@@ -8,8 +8,9 @@ use mistakes::{Mistake, is_planted};
 use super::FileOptions;
 use super::folder::{Failure, Folder, FolderItem, SEGMENT_BYTES_MIN};
 use super::format::BLOCK_BYTES;
-use super::segments::Segment;
+use super::segments::Condemned;
 use super::session::{Latch, Session, lock};
+use crate::SegmentName;
 
 /// The spare files of one log, and the work on them.
 ///
@@ -29,8 +30,8 @@ struct SparesState {
     ready: Vec<Spare>,
     /// Files to be used when no other can be made.
     reserve: Vec<Spare>,
-    /// Trimmed segments that wait to be recycled or removed.
-    condemned: Vec<Segment>,
+    /// Files without use that wait to be recycled or removed.
+    condemned: Vec<Condemned>,
     /// Size of the next segment, in bytes.
     wanted_bytes: u64,
     next_number: u64,
@@ -48,6 +49,8 @@ struct SparesState {
     missing_bytes: u64,
     /// Looks since a file was last taken or freed.
     quiet_looks: u32,
+    /// There is something to do beside.
+    is_roused: bool,
     is_stopped: bool,
 }
 
@@ -82,7 +85,7 @@ impl Spares {
             let (number, is_reserve) = match item {
                 FolderItem::Spare(number) => (number, false),
                 FolderItem::Reserve(number) => (number, true),
-                FolderItem::Segment(_) => continue,
+                _ => continue,
             };
             state.next_number = state.next_number.max(number + 1);
             let spare = Spare { number, bytes: folder.spare_bytes(number, is_reserve)?, is_reserve };
@@ -144,9 +147,15 @@ impl Spares {
         self.tell(state);
     }
 
-    /// Has trimmed segments recycled or removed in the background.
-    pub(super) fn condemn(&self, segments: Vec<Segment>) {
-        lock(&self.state).condemned.extend(segments);
+    /// Has files without use recycled or removed in the background.
+    pub(super) fn condemn(&self, files: Vec<Condemned>) {
+        lock(&self.state).condemned.extend(files);
+        self.changed.notify_all();
+    }
+
+    /// Tells the thread that there is something for it to do beside.
+    pub(super) fn rouse(&self) {
+        lock(&self.state).is_roused = true;
         self.changed.notify_all();
     }
 
@@ -155,14 +164,16 @@ impl Spares {
         self.changed.notify_all();
     }
 
-    /// The thread: works until it is stopped.
-    pub(super) fn run(&self) {
+    /// The thread: works until it is stopped. What it does `beside`, a small step at a time, waits for everything else; false if
+    /// there was nothing to do.
+    pub(super) fn run(&self, beside: impl Fn() -> bool) {
         while !self.is_stopped() {
-            if self.step() {
+            if self.step() || beside() {
                 continue;
             }
-            let state = lock(&self.state);
-            if state.next_work(&self.options).is_none() && !state.is_stopped {
+            let mut state = lock(&self.state);
+            let is_roused = std::mem::take(&mut state.is_roused);
+            if state.next_work(&self.options).is_none() && !state.is_stopped && !is_roused {
                 let pause = if state.is_short { LOOK_EVERY_WHEN_SHORT } else { LOOK_EVERY };
                 let waited = self.changed.wait_timeout(state, pause);
                 let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -318,16 +329,12 @@ impl Spares {
         }
     }
 
-    fn free(&self, condemned: Vec<Segment>) {
+    fn free(&self, condemned: Vec<Condemned>) {
         let mut retired = Vec::new();
-        for segment in condemned {
-            let outcome = match self.place_for(segment.bytes, &retired) {
-                Some(spare) => {
-                    let outcome = self.folder.retire_segment(segment.number, spare);
-                    retired.extend(outcome.is_ok().then_some(spare));
-                    outcome
-                }
-                None => self.folder.remove_segment(segment.number),
+        for Condemned { name, bytes } in condemned {
+            let outcome = match name {
+                SegmentName::Written(number) => self.free_segment(number, bytes, &mut retired),
+                SegmentName::Compacted(number) => self.folder.remove_compacted(number),
             };
             warn_of(outcome);
         }
@@ -342,6 +349,13 @@ impl Spares {
             self.keep_only(self.options.spare_segments_max, &mut state);
         }
         warn_of(outcome);
+    }
+
+    fn free_segment(&self, number: u64, bytes: u64, retired: &mut Vec<Spare>) -> Result<(), Failure> {
+        let Some(spare) = self.place_for(bytes, retired) else { return self.folder.remove_segment(number) };
+        self.folder.retire_segment(number, spare)?;
+        retired.push(spare);
+        Ok(())
     }
 
     /// Removes spare files, the smallest first, until there are no more than so many.
@@ -373,7 +387,7 @@ impl Spares {
 /// Space that could not be freed is tried again by the next claim and trim; the log itself is not concerned.
 fn warn_of(outcome: Result<(), Failure>) {
     if let Err(Failure { operation, file, error }) = outcome {
-        tracing::warn!(operation, file, %error, "cannot free a trimmed segment");
+        tracing::warn!(operation, file, %error, "cannot free a file of the journal");
     }
 }
 
