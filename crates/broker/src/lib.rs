@@ -57,7 +57,7 @@ pub use refusal::{Described, Refusal, Resource};
 pub use reply_to::{REPLY_QUEUE, is_reply_address};
 pub use room::Room;
 pub use salvage::{Conclusions, LostMessage};
-pub use seal::{BrokenRow, Row, Sealed, describe_rows, entries_in_row};
+pub use seal::{BrokenRow, Row, Sealed, bodies_in_row, describe_rows, entries_in_row};
 pub use standalone::{Complete, Enqueue, Fail, IdempotencyKey, Lease, Standalone, Until};
 pub use task::{
     BrokenId, Grant, LeaseId, QueueReport, Seed, SettledBy, Settlement, SettlementKind, TaskAccepted,

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use broker::{Addressed, ConnectionId, Effect, Lsn, Recipient};
 
+use journal::BodyError;
 use mistakes::{Mistake, is_planted};
 
 use crate::bodies::Found;
@@ -15,14 +16,25 @@ use crate::link::Link;
 #[derive(Debug, Default)]
 pub(crate) struct Reads {
     next_ticket: u64,
-    under_way: BTreeMap<u64, (Lsn, Range<u32>)>,
+    under_way: BTreeMap<u64, Part>,
     under_way_bytes: u64,
     /// Counts the times at which no read was under way. A line asks once a round.
     round: u64,
+    /// Entries of which not all is left, and in which round that was found out: their parts are read one by one.
+    apart: BTreeMap<Lsn, u64>,
     /// The line that asks first when memory is short, so that each has its turn.
     first_line: usize,
     /// Some line misses something and may not have asked.
     wanted: bool,
+}
+
+/// A part of an entry that is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Part {
+    lsn: Lsn,
+    range: Range<u32>,
+    /// There are bytes in it that nobody wants.
+    has_gaps: bool,
 }
 
 /// Wanted parts of one entry that lie closer together than this are read in one go.
@@ -66,10 +78,15 @@ impl Engine {
             writer.completed_reads(&mut done);
         }
         for read in done {
-            let Some((lsn, range)) = self.reads.under_way.remove(&read.ticket) else { continue };
+            let Some(part) = self.reads.under_way.remove(&read.ticket) else { continue };
+            let Part { lsn, range, has_gaps } = part;
             self.reads.under_way_bytes -= u64::from(range.end - range.start);
             match read.result {
                 Ok(bytes) => self.bodies.entry_read(lsn, range.start, bytes),
+                // A compaction has kept what lives of the entry, and nothing between.
+                Err(BodyError::Trimmed { .. }) if has_gaps => {
+                    self.reads.apart.insert(lsn, self.reads.round);
+                }
                 Err(error) => self.fail_with(format!(
                     "a message body of entry {} can't be read back: {error}. Nothing more is confirmed; \
                      check the disk, then look with `forebay doctor DIR`",
@@ -80,6 +97,8 @@ impl Engine {
         if self.reads.under_way.is_empty() {
             self.reads.round += 1;
             self.reads.wanted = true;
+            let round = self.reads.round;
+            self.reads.apart.retain(|_, found| round <= *found + 1);
         }
     }
 
@@ -115,9 +134,9 @@ impl Engine {
         }
         wanted.retain(|(lsn, range)| !self.reads.covers(*lsn, range));
         let Some(writer) = &mut self.writer else { return };
-        for (lsn, range) in coalesce(wanted) {
-            let ticket = self.reads.begin(lsn, range.clone());
-            writer.read(ticket, journal::Lsn(lsn.0), u64::from(range.start)..u64::from(range.end));
+        for part in coalesce(wanted, &self.reads.apart) {
+            let (lsn, start, end) = (journal::Lsn(part.lsn.0), part.range.start, part.range.end);
+            writer.read(self.reads.begin(part), lsn, u64::from(start)..u64::from(end));
         }
     }
 
@@ -170,7 +189,7 @@ impl Engine {
     pub(crate) fn entries_in_use(&self) -> impl Iterator<Item = Lsn> + '_ {
         let lines = self.links.values().flat_map(|link| link.waiting.values()).flat_map(|line| &line.effects);
         let places = lines.filter_map(|addressed| Some(addressed.effect.message()?.place.durable_at()));
-        let reads = self.reads.under_way.values().map(|(lsn, _)| *lsn);
+        let reads = self.reads.under_way.values().map(|part| part.lsn);
         places.filter(|lsn| *lsn != Lsn::NONE).chain(reads)
     }
 
@@ -233,16 +252,16 @@ impl Engine {
 }
 
 impl Reads {
-    fn begin(&mut self, lsn: Lsn, range: Range<u32>) -> u64 {
+    fn begin(&mut self, part: Part) -> u64 {
         self.next_ticket += 1;
-        self.under_way_bytes += u64::from(range.end - range.start);
-        self.under_way.insert(self.next_ticket, (lsn, range));
+        self.under_way_bytes += u64::from(part.range.end - part.range.start);
+        self.under_way.insert(self.next_ticket, part);
         self.next_ticket
     }
 
     fn covers(&self, lsn: Lsn, range: &Range<u32>) -> bool {
         let inside = |wider: &Range<u32>| wider.start <= range.start && range.end <= wider.end;
-        self.under_way.values().any(|(of, wider)| *of == lsn && inside(wider))
+        self.under_way.values().any(|part| part.lsn == lsn && inside(&part.range))
     }
 }
 
@@ -264,18 +283,20 @@ fn recipient(addressed: &Addressed) -> (ConnectionId, Option<u16>) {
     }
 }
 
-/// Joins what lies close together in one entry.
-fn coalesce(mut wanted: Vec<(Lsn, Range<u32>)>) -> Vec<(Lsn, Range<u32>)> {
+/// Joins what lies close together in one entry; in those that are read apart, only what touches.
+fn coalesce(mut wanted: Vec<(Lsn, Range<u32>)>, apart: &BTreeMap<Lsn, u64>) -> Vec<Part> {
     wanted.sort_unstable_by_key(|(lsn, range)| (*lsn, range.start));
-    let mut joined: Vec<(Lsn, Range<u32>)> = Vec::new();
+    let mut joined: Vec<Part> = Vec::new();
     for (lsn, range) in wanted {
+        let gap_bytes_max = if apart.contains_key(&lsn) { 0 } else { READ_GAP_BYTES_MAX };
         match joined.last_mut() {
-            Some((last, before))
-                if *last == lsn && range.start <= before.end.saturating_add(READ_GAP_BYTES_MAX) =>
+            Some(before)
+                if before.lsn == lsn && range.start <= before.range.end.saturating_add(gap_bytes_max) =>
             {
-                before.end = before.end.max(range.end);
+                before.has_gaps |= range.start > before.range.end;
+                before.range.end = before.range.end.max(range.end);
             }
-            _ => joined.push((lsn, range)),
+            _ => joined.push(Part { lsn, range, has_gaps: false }),
         }
     }
     joined
@@ -285,9 +306,22 @@ fn coalesce(mut wanted: Vec<(Lsn, Range<u32>)>) -> Vec<(Lsn, Range<u32>)> {
 mod tests {
     use super::*;
 
+    fn part(lsn: u64, range: Range<u32>, has_gaps: bool) -> Part {
+        Part { lsn: Lsn(lsn), range, has_gaps }
+    }
+
     #[test]
     fn reads_that_lie_close_together_become_one() {
         let wanted = vec![(Lsn(2), 0..10), (Lsn(1), 500_000..500_010), (Lsn(1), 100..200), (Lsn(1), 0..50)];
-        assert_eq!(coalesce(wanted), [(Lsn(1), 0..200), (Lsn(1), 500_000..500_010), (Lsn(2), 0..10)]);
+        let expected = [part(1, 0..200, true), part(1, 500_000..500_010, false), part(2, 0..10, false)];
+        assert_eq!(coalesce(wanted, &BTreeMap::new()), expected);
+    }
+
+    #[test]
+    fn of_an_entry_with_holes_only_what_touches_is_read_together() {
+        let wanted =
+            vec![(Lsn(1), 0..50), (Lsn(1), 60..70), (Lsn(1), 70..80), (Lsn(2), 0..5), (Lsn(2), 7..9)];
+        let expected = [part(1, 0..50, false), part(1, 60..80, false), part(2, 0..9, true)];
+        assert_eq!(coalesce(wanted, &BTreeMap::from([(Lsn(1), 0)])), expected);
     }
 }

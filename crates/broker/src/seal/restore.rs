@@ -4,10 +4,12 @@ use bytes::Bytes;
 
 use super::{ACCOUNT, BINDING, DEFINITIONS, EXCHANGE, LEVEL, PAGES, QUEUE, QUEUES, TASKS, page_row};
 use crate::broker::Broker;
+use crate::place::Home;
 use crate::queue::Queue;
 use crate::record::{read_binding, read_exchange, read_queue};
+use crate::task::result_in_row;
 use crate::varint::Cursor;
-use crate::{Lsn, QueueNumber};
+use crate::{Lsn, QueueNumber, StoredMessage};
 
 /// A row that this version can't read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,6 +80,24 @@ pub fn entries_in_row(key: &[u8], value: Bytes) -> Result<Vec<Lsn>, BrokenRow> {
     entries.sort_unstable();
     entries.dedup();
     Ok(entries)
+}
+
+/// Where the envelopes of a row's messages lie, and the result of its task: those that lie in the journal, in no order.
+pub fn bodies_in_row(key: &[u8], value: Bytes) -> Result<Vec<StoredMessage>, BrokenRow> {
+    let mut cursor = Cursor::new(value);
+    match key.first() {
+        Some(&PAGES) => {
+            let page = page_row::read(&mut cursor).ok_or_else(|| broken(key))?.view();
+            let slots = page.slots();
+            let living = slots.iter().enumerate().filter(|(index, _)| !page.dead.contains(*index));
+            Ok(living.map(|(_, slot)| slot.stored()).collect())
+        }
+        Some(&TASKS) => {
+            let result = result_in_row(&mut cursor).ok_or_else(|| broken(key))?;
+            Ok(result.into_iter().filter(|result| matches!(result.place.home(), Home::Entry(_))).collect())
+        }
+        _ => Ok(Vec::new()),
+    }
 }
 
 fn broken(key: &[u8]) -> BrokenRow {

@@ -7,6 +7,7 @@ mod checkpoint_images;
 mod checkpoints;
 #[path = "../../../../fuzz/choices.rs"]
 mod choices;
+mod compaction;
 mod crashes;
 mod doctor;
 mod fixtures;
