@@ -190,6 +190,7 @@ impl Places {
         };
         let mut ranges: Vec<(u64, u64, usize)> = files.iter().enumerate().flat_map(of_file).collect();
         ranges.sort_unstable();
+        debug_assert!(ranges.is_sorted_by(|(_, last, _), (first, ..)| last < first), "{ranges:?}");
         Self { ranges }
     }
 

@@ -144,7 +144,8 @@ impl Engine {
     }
 
     fn let_go(&mut self, Space { trim_before, live, beside }: Space) {
-        self.checkpoints.beside = Some(beside);
+        // Of a checkpoint that nothing is trimmed behind, it says nothing.
+        self.checkpoints.beside = trim_before.map(|_| beside);
         let (Some(writer), Some(before)) = (&mut self.writer, trim_before) else { return };
         let keep: Vec<RangeInclusive<journal::Lsn>> = live
             .iter()

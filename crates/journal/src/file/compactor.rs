@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use super::bodies::Bodies;
 use super::compacted::Draft;
-use super::folder::{Failure, Folder};
+use super::folder::{Failure, Folder, FolderItem};
 use super::format::BLOCK_BYTES;
 use super::session::{Session, lock};
 use super::spares::Spares;
@@ -120,13 +120,26 @@ impl Compactor {
             state.next_number += 1;
             state.next_number - 1
         };
-        match Draft::begin(self.folder.clone(), number, self.log_id, sources.clone()) {
+        let draft = self
+            .all_replaced(&sources)
+            .and_then(|replaced| Draft::begin(self.folder.clone(), number, self.log_id, replaced));
+        match draft {
             Ok(draft) => Work::Copying(Copying { draft, sources, survivors: survivors.into_iter() }),
             Err(failure) => {
                 warn_of(GivenUp::Failed(failure));
                 Work::Nothing
             }
         }
+    }
+
+    /// The sources, and what compacted files among them have replaced and is not freed yet: a crash must not bring it back when
+    /// they are gone that name it.
+    fn all_replaced(&self, sources: &[SegmentName]) -> Result<Vec<SegmentName>, Failure> {
+        let earlier = lock(&self.session.segments).replaced_by(sources);
+        let there: Vec<SegmentName> =
+            self.folder.list()?.iter().filter_map(FolderItem::segment_name).collect();
+        let earlier = earlier.into_iter().filter(|name| there.contains(name) && !sources.contains(name));
+        Ok(sources.iter().copied().chain(earlier).collect())
     }
 
     fn go_on(&self, mut copying: Copying) -> Work {

@@ -8,7 +8,7 @@ use mistakes::{Mistake, is_planted};
 use super::format::{BLOCK_BYTES, ClaimRecord, HEADER_BYTES, SegmentHeader};
 use super::spares::Spare;
 use crate::storage::{Storage, StorageFile};
-use crate::{ClaimError, LostReason};
+use crate::{ClaimError, LostReason, SegmentName};
 
 /// Zeros are written in pieces of this size, each synced: a flood of them would delay the syncs of the log.
 const ZEROS_BYTES: usize = 1 << 20;
@@ -115,6 +115,17 @@ pub(super) enum FolderItem {
     Draft(u64),
 }
 
+impl FolderItem {
+    /// What holds entries has such a name.
+    pub(super) fn segment_name(&self) -> Option<SegmentName> {
+        match self {
+            FolderItem::Segment(number) => Some(SegmentName::Written(*number)),
+            FolderItem::Compacted(number) => Some(SegmentName::Compacted(*number)),
+            FolderItem::Spare(_) | FolderItem::Reserve(_) | FolderItem::Draft(_) => None,
+        }
+    }
+}
+
 /// The folder of one log.
 #[derive(Clone)]
 pub(super) struct Folder {
@@ -180,9 +191,7 @@ impl Folder {
     }
 
     pub(super) fn has_segments(&self) -> Result<bool, Failure> {
-        let holds_entries =
-            |item: &FolderItem| matches!(item, FolderItem::Segment(_) | FolderItem::Compacted(_));
-        Ok(self.list()?.iter().any(holds_entries))
+        Ok(self.list()?.iter().any(|item| item.segment_name().is_some()))
     }
 
     pub(super) fn segment_path(&self, number: u64) -> String {

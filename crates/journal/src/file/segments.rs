@@ -192,6 +192,13 @@ impl SegmentTable {
         freed
     }
 
+    /// What the compacted files among these have replaced.
+    pub(super) fn replaced_by(&self, names: &[SegmentName]) -> Vec<SegmentName> {
+        let is_named =
+            |compacted: &&Arc<Compacted>| names.contains(&SegmentName::Compacted(compacted.number));
+        self.compacted.iter().filter(is_named).flat_map(|compacted| compacted.sources.clone()).collect()
+    }
+
     /// Has a file left out of compactions.
     pub(super) fn spoil(&mut self, name: SegmentName) {
         match name {

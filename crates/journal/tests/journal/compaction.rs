@@ -289,6 +289,30 @@ fn a_crash_at_any_step_leaves_the_segments_or_what_was_kept() {
 }
 
 #[test]
+fn what_was_replaced_twice_does_not_come_back() {
+    for operations in 0..20 {
+        let mut log = Log::with_segments(8);
+        let sources = log.names(|info| info.is_compactable);
+        log.writer.compact(Compaction { sources, survivors: survivors(&one_of_each(6), 100..300) });
+        // The segments wait to be freed.
+        while log.journal.step(&crate::support::log(), Step::Compact) {}
+        assert_eq!(segments(&log.storage).len(), 8);
+        let sources = vec![SegmentName::Compacted(1)];
+        log.writer.compact(Compaction { sources, survivors: survivors(&one_of_each(5), 100..300) });
+        while log.journal.step(&crate::support::log(), Step::Compact) {}
+        let (storage, from) = (log.storage.clone(), log.from);
+        drop(log);
+        // And the next claim does not come to an end with it.
+        storage.cut_power_after(operations);
+        drop(Log::try_claim(storage.clone(), 2, from));
+        storage.crash(operations);
+        let mut log = Log::claim(storage, 3, from);
+        assert_eq!((segments(&log.storage).len(), compacted(&log.storage).len()), (2, 1), "{operations}");
+        log.assert_kept(&one_of_each(5), 100..300);
+    }
+}
+
+#[test]
 fn a_failed_write_or_sync_leaves_all_as_it_was() {
     let kept = one_of_each(10);
     for fails_sync in [false, true] {
