@@ -114,25 +114,25 @@ impl Candidates {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
-    /// The files with the least in them, for one new file: so many that no more is copied than is freed.
+    /// What goes into one new file: the files with the least in them, and then full ones that were compacted before, so that there
+    /// are few of them. No more is copied than is freed. While files take more than twice what lives in them, there is one.
     fn choose(&self, live_bytes: &[u64]) -> Vec<usize> {
-        let mut by_share: Vec<usize> = (0..self.files.len()).collect();
+        let is_sparse = |file: &usize| 2 * live_bytes[*file] <= self.files[*file].bytes;
+        let (mut sparse, mut full): (Vec<usize>, Vec<usize>) = (0..self.files.len()).partition(is_sparse);
         // Without fractions: the share of a is less than that of b.
-        by_share.sort_by(|a, b| {
-            let of = |one: usize, other: usize| {
-                u128::from(live_bytes[one]) * u128::from(self.files[other].bytes.max(1))
-            };
+        sparse.sort_by(|a, b| {
+            let of =
+                |one: usize, other: usize| u128::from(live_bytes[one]) * u128::from(self.files[other].bytes);
             of(*a, *b).cmp(&of(*b, *a))
         });
+        full.retain(|file| self.files[*file].compacted.is_some());
+        full.sort_by_key(|file| self.files[*file].bytes);
         let most = if self.is_low { FILE_BYTES_MAX_WHEN_LOW } else { FILE_BYTES_MAX };
         let (mut bytes, mut live) = (0, 0);
         let mut chosen = Vec::new();
-        for file in by_share {
+        for file in sparse.into_iter().chain(full) {
             let (bytes_then, live_then) = (bytes + self.files[file].bytes, live + live_bytes[file]);
-            if 2 * live_then > bytes_then {
-                break;
-            }
-            if live_then <= most {
+            if live_then <= most && 2 * live_then <= bytes_then {
                 (bytes, live) = (bytes_then, live_then);
                 chosen.push(file);
             }
@@ -233,10 +233,14 @@ mod tests {
     #[test]
     fn the_emptiest_files_are_chosen_and_more_is_freed_than_is_copied() {
         assert_eq!(candidates(&[100, 100, 100, 100]).choose(&[90, 10, 0, 30]), [2, 1, 3]);
-        assert_eq!(candidates(&[100, 100, 100]).choose(&[60, 10, 90]), [1, 0]);
+        assert_eq!(candidates(&[100, 100, 100]).choose(&[60, 10, 90]), [1]);
         assert_eq!(candidates(&[100]).choose(&[51]), [0; 0]);
         let large = [50 << 20, 100 << 20, 90 << 20];
         assert_eq!(candidates(&large).choose(&[0, 40 << 20, 45 << 20]), [0, 1], "one file of 64 MB");
+        let mut some_compacted = candidates(&[100, 30, 20, 200]);
+        (1..4).for_each(|file| some_compacted.files[file].compacted = Some(Arc::new([])));
+        assert_eq!(some_compacted.choose(&[20, 29, 19, 100]), [0, 3, 2, 1], "small ones are made one");
+        assert_eq!(some_compacted.choose(&[40, 29, 19, 180]), [0, 2], "as far as what is freed pays for it");
         let low = Candidates { is_low: true, ..candidates(&large) };
         assert_eq!(low.choose(&[100, 2 << 20, 45 << 20]), [0]);
     }
