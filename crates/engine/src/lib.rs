@@ -16,6 +16,7 @@ pub mod doctor;
 mod engine;
 mod link;
 mod lone;
+mod pins;
 mod recovery;
 mod release;
 mod room;
@@ -26,6 +27,7 @@ pub use checkpoint::{CheckpointDamage, CheckpointDone, CheckpointError, Checkpoi
 pub use counts::Counts;
 pub use engine::{Engine, Health};
 pub use link::{Outlet, Released};
+pub use pins::{Pin, PinnedBody, Pins, PinsFound, PinsJob};
 pub use recovery::{OpenError, Recovery};
 pub use room::StorageRoom;
 pub use settings::Settings;

@@ -1,5 +1,6 @@
 //! What is kept of files that hold little that is needed.
 
+use std::fmt;
 use std::ops::Range;
 
 use crate::Lsn;
@@ -11,6 +12,16 @@ pub enum SegmentName {
     Written(u64),
     /// A file with what was kept of several others.
     Compacted(u64),
+}
+
+impl fmt::Display for SegmentName {
+    /// The name of the file in the folder of its log.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SegmentName::Written(number) => write!(formatter, "{number:016x}.seg"),
+            SegmentName::Compacted(number) => write!(formatter, "{number:016x}.compacted"),
+        }
+    }
 }
 
 /// Files to be replaced by one that holds only what is needed of them; see [`Writer::compact`](crate::Writer::compact).

@@ -205,6 +205,15 @@ impl Strand {
         held.filter(|sequence| *sequence < below).collect()
     }
 
+    /// Whether the message lives.
+    pub(crate) fn is_alive(&self, sequence: u64) -> bool {
+        let number = sequence / MESSAGES_PER_PAGE as u64;
+        let at = number.checked_sub(self.first_page).and_then(|at| usize::try_from(at).ok());
+        let page = at.and_then(|at| self.pages.get(at)?.as_deref());
+        let index = (sequence % MESSAGES_PER_PAGE as u64) as usize;
+        page.is_some_and(|page| index < page.len() && !page.is_dead(index))
+    }
+
     /// All living messages.
     pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
         self.alive().map(|(_, _, _, slot)| slot)

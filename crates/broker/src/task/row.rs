@@ -99,12 +99,14 @@ impl TaskRow {
     }
 }
 
-/// Where the result of a row's task lies, if it has one.
-pub(crate) fn result_in_row(cursor: &mut Cursor) -> Option<Option<StoredMessage>> {
-    Some(match TaskRow::read(cursor)?.phase {
+/// A row's task, and where its result lies, if it has one.
+pub(crate) fn result_in_row(cursor: &mut Cursor) -> Option<(TaskId, Option<StoredMessage>)> {
+    let row = TaskRow::read(cursor)?;
+    let result = match row.phase {
         RowPhase::Ended(ended) => ended.result,
         RowPhase::Waiting | RowPhase::Leased(_) => None,
-    })
+    };
+    Some((row.accepted.id, result))
 }
 
 impl Broker {

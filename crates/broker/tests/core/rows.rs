@@ -65,7 +65,7 @@ impl Rows {
     /// What is asked of rows alone, so that no body is let go of that lives.
     fn assert_name_all_bodies(&self, broker: &Broker) {
         let in_row = |(key, value): (&Vec<u8>, &Bytes)| broker::bodies_in_row(key, value.clone()).unwrap();
-        let mut named: Vec<_> = self.0.iter().flat_map(in_row).collect();
+        let mut named: Vec<_> = self.0.iter().flat_map(in_row).map(|body| body.stored).collect();
         let mut living: Vec<_> =
             broker.find_lost(|_| true).into_iter().map(|message| message.stored).collect();
         for bodies in [&mut named, &mut living] {

@@ -91,8 +91,8 @@ impl Candidates {
         let places = Places::of(&self.files);
         let mut live_bytes = vec![0; self.files.len()];
         store.bodies(runs, |body| {
-            if let Some((file, _)) = places.find(body) {
-                live_bytes[file] += u64::from(body.stored_bytes) + PLACE_BYTES;
+            if let Some((file, _)) = places.find(&body.stored) {
+                live_bytes[file] += u64::from(body.stored.stored_bytes) + PLACE_BYTES;
             }
         })?;
         for lsn in &*self.beside {
@@ -150,10 +150,11 @@ impl Candidates {
     ) -> Result<Vec<Survivor>, CheckpointError> {
         let mut kept: BTreeMap<Lsn, Option<Vec<Range<u32>>>> = BTreeMap::new();
         store.bodies(runs, |body| {
-            if let Some((_, lsn)) = places.find(body).filter(|(file, _)| chosen.contains(file)) {
-                let offset = body.place.offset;
+            let stored = &body.stored;
+            if let Some((_, lsn)) = places.find(stored).filter(|(file, _)| chosen.contains(file)) {
+                let offset = stored.place.offset;
                 let parts = kept.entry(lsn).or_insert_with(|| Some(Vec::new()));
-                parts.iter_mut().for_each(|parts| parts.push(offset..offset + body.stored_bytes));
+                parts.iter_mut().for_each(|parts| parts.push(offset..offset + stored.stored_bytes));
             }
         })?;
         let whole = self.beside.iter().filter(|lsn| {
@@ -178,13 +179,13 @@ impl Candidates {
 }
 
 /// Which file has which entry.
-struct Places {
+pub(crate) struct Places {
     /// The first and the last entry, and the file that has them: ascending, without overlaps.
     ranges: Vec<(u64, u64, usize)>,
 }
 
 impl Places {
-    fn of(files: &[SegmentInfo]) -> Self {
+    pub(crate) fn of(files: &[SegmentInfo]) -> Self {
         let of_file = |(file, info): (usize, &SegmentInfo)| {
             info.entries().into_iter().map(move |range| (range.start().0, range.end().0, file))
         };
@@ -194,12 +195,12 @@ impl Places {
         Self { ranges }
     }
 
-    fn find(&self, body: &StoredMessage) -> Option<(usize, Lsn)> {
-        let Home::Entry(lsn) = body.place.home() else { return None };
+    pub(crate) fn find(&self, stored: &StoredMessage) -> Option<(usize, Lsn)> {
+        let Home::Entry(lsn) = stored.place.home() else { return None };
         Some((self.file_of(lsn)?, lsn))
     }
 
-    fn file_of(&self, lsn: Lsn) -> Option<usize> {
+    pub(crate) fn file_of(&self, lsn: Lsn) -> Option<usize> {
         let at = self.ranges.partition_point(|(_, last, _)| *last < lsn.0);
         let (first, _, file) = self.ranges.get(at)?;
         (*first <= lsn.0).then_some(*file)

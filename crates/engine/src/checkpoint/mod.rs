@@ -17,10 +17,13 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use broker::{Lsn, Sealed, Timestamp};
+use journal::SegmentInfo;
 use mistakes::{Mistake, is_planted};
 
 use crate::engine::Engine;
+use crate::pins::PinsJob;
 use crate::run::Run;
+pub(crate) use compacting::Places;
 use compacting::{Candidates, LastLook};
 
 pub use job::{CheckpointDone, CheckpointError, CheckpointJob};
@@ -280,6 +283,17 @@ impl Engine {
 }
 
 impl Checkpoints {
+    /// The question which of the journal's files are kept for what. `None` without a checkpoint.
+    pub(crate) fn pins_job(&self, files: Vec<SegmentInfo>) -> Option<PinsJob> {
+        Some(PinsJob {
+            store: self.store.clone(),
+            runs: self.runs.clone(),
+            as_of: self.manifest.as_ref()?.time,
+            files,
+            beside: self.beside.clone().unwrap_or_default(),
+        })
+    }
+
     fn job(&mut self, manifest: Manifest, work: Work) -> CheckpointJob {
         // Also of what comes to nothing: a file may be left of it.
         self.next_run += 1;

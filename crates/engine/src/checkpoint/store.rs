@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use broker::{Broker, Conclusions, Lsn, Sealed, StoredMessage};
+use broker::{BodyInRow, Broker, Conclusions, Lsn, Sealed};
 use bytes::{Bytes, BytesMut};
 use journal::LogName;
 use journal::storage::{Storage, StorageFile};
@@ -156,10 +156,10 @@ impl CheckpointStore {
     }
 
     /// Calls back for each body that the newest rows name: where it lies in the journal.
-    pub(super) fn bodies(
+    pub(crate) fn bodies(
         &self,
         runs: &[Arc<Run>],
-        mut body: impl FnMut(&StoredMessage),
+        mut body: impl FnMut(&BodyInRow),
     ) -> Result<(), CheckpointError> {
         let error = |damage: String| CheckpointError {
             file: self.folder.clone(),

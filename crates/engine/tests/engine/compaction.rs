@@ -3,7 +3,9 @@
 use std::io::IoSlice;
 use std::sync::{Arc, Mutex};
 
-use broker::{Command, ConnectionId, Effect, Operation, RequestTag, SessionId, Timestamp};
+use broker::{
+    BodyOwner, Command, ConnectionId, Effect, Operation, RequestTag, SessionId, Standing, Timestamp,
+};
 use engine::doctor::{DataFiles, Meaning, examine, make_aside, repair};
 use engine::{Engine, Health, Outlet, Released, Settings};
 use field_table::ShortString;
@@ -311,4 +313,46 @@ impl Store {
             }
         }
     }
+}
+
+#[test]
+fn what_holds_the_files_is_named() {
+    let mut store = Store::new();
+    let pins = |store: &Store| store.engine.pins(store.engine.pins_job().unwrap().run().unwrap());
+    store.leave_stuck(40);
+    let found = pins(&store);
+    assert!(found.as_of > Timestamp(0) && found.as_of <= store.now);
+    assert!(found.files.len() < 10, "{found:?}");
+    let live: u64 = found.files.iter().map(|pin| pin.live_bodies).sum();
+    assert!((36..=40).contains(&live), "all but those of the newest segments: {live}");
+    for pin in &found.files {
+        assert!(pin.bytes > pin.live_bytes && pin.live_bytes > 1000 * pin.live_bodies, "{pin:?}");
+        let oldest = pin.oldest.as_ref().unwrap();
+        assert_eq!(oldest.queue, Some(crate::bench::name("stuck")));
+        assert_eq!(oldest.standing, Some(Standing::Waiting));
+    }
+    let first = &found.files[0];
+    assert!(first.file.ends_with(".compacted") && first.live_bodies > 10, "{first:?}");
+    let BodyOwner::Message { sequence: 0, .. } = first.oldest.as_ref().unwrap().owner else {
+        panic!("{first:?}")
+    };
+
+    store.now.0 += 5000;
+    let delivered_at = store.now;
+    store.take("stuck");
+    store.now.0 += 5000;
+    (0..2).for_each(|_| store.fill_segment());
+    for pin in pins(&store).files {
+        let Some(Standing::Delivered(holding)) = pin.oldest.unwrap().standing else { panic!("all are held") };
+        assert_eq!(holding.session.connection, ConnectionId(OTHER));
+        assert_eq!(holding.consumer_tag, Some(crate::bench::name("t")));
+        assert_eq!(holding.since, delivered_at);
+    }
+    // Before the next checkpoint knows.
+    store.ask(OTHER, [ack(0, true)]);
+    let gone = pins(&store);
+    assert!(!gone.files.is_empty());
+    assert!(gone.files.iter().all(|pin| pin.oldest.as_ref().unwrap().standing == Some(Standing::Gone)));
+    (0..6).for_each(|_| store.fill_segment());
+    assert!(pins(&store).files.iter().all(|pin| pin.live_bodies == 0));
 }

@@ -195,7 +195,7 @@ impl Folder {
     }
 
     pub(super) fn segment_path(&self, number: u64) -> String {
-        self.path(&format!("{number:016x}{SEGMENT}"))
+        self.path(&SegmentName::Written(number).to_string())
     }
 
     /// The folder itself.
@@ -212,7 +212,7 @@ impl Folder {
     }
 
     pub(super) fn compacted_path(&self, number: u64) -> String {
-        self.path(&format!("{number:016x}{COMPACTED}"))
+        self.path(&SegmentName::Compacted(number).to_string())
     }
 
     pub(super) fn open_compacted(&self, number: u64) -> Result<NamedFile, Failure> {

@@ -7,7 +7,7 @@ use engine::doctor::{CheckpointFinding, Damage, DataFiles, Examination, Meaning,
 use http_api::rfc3339;
 use journal::{ClaimFinding, CompactedFinding, SegmentFinding, Survey};
 
-use super::words::{count, entries, grouped, size};
+use super::super::words::{count, entries, grouped, size};
 
 /// The whole report of a virtual host.
 pub(super) fn of(files: &DataFiles, examination: &Examination) -> String {
