@@ -30,6 +30,15 @@ const WHOLE_MAX: usize = 1024;
 /// So much is kept between two parts of an entry, so that they are one. What is written in front of a message is somewhat less.
 const GAP_BYTES_MAX: u32 = 64;
 
+/// What is kept of an entry, as it was written.
+#[derive(Default)]
+pub(super) struct Remnant {
+    /// The parts, and where in the entry each begins.
+    pub(super) parts: Vec<(u32, Bytes)>,
+    /// What was read to be sure of them.
+    pub(super) bytes_read: u64,
+}
+
 /// The reads of one writer.
 pub(super) struct Bodies {
     folder: Folder,
@@ -166,27 +175,31 @@ impl Bodies {
         }
     }
 
-    /// What is kept of an entry that lies in one of `sources`, as it was written, and where in the entry it begins: for a copy that
-    /// nobody can hold against the original any more. Nothing of one that lies in none of them, or was freed meanwhile.
+    /// What is kept of an entry that lies in one of `sources`: for a copy that nobody can hold against the original any more.
+    /// Nothing of one that lies in none of them, or was freed meanwhile.
     pub(super) fn survivor(
         &self,
         Survivor { lsn, kept }: &Survivor,
         sources: &[SegmentName],
-    ) -> Result<Vec<(u32, Bytes)>, (SegmentName, BodyError)> {
+    ) -> Result<Remnant, (SegmentName, BodyError)> {
         let location = lock(&self.session.segments).locate(*lsn);
         let Some(location) = location.filter(|location| sources.contains(&location.name())) else {
-            return Ok(Vec::new());
+            return Ok(Remnant::default());
         };
         let name = location.name();
-        let parts = match &location {
-            Location::Segment { .. } => {
-                self.payload(*lsn, &location).and_then(|payload| cut(*lsn, &payload, kept))
-            }
-            Location::Compacted(compacted) => self.kept_again(*lsn, compacted, kept),
+        let found = match &location {
+            Location::Segment { .. } => self.payload(*lsn, &location).and_then(|payload| {
+                let bytes_read = payload.len() as u64;
+                cut(*lsn, &payload, kept).map(|parts| Remnant { parts, bytes_read })
+            }),
+            Location::Compacted(compacted) => self.kept_again(*lsn, compacted, kept).map(|parts| {
+                let bytes_read = parts.iter().map(|(_, part)| part.len() as u64).sum();
+                Remnant { parts, bytes_read }
+            }),
         };
         match lock(&self.session.segments).contains(name) {
-            true => parts.map_err(|error| (name, error)),
-            false => Ok(Vec::new()),
+            true => found.map_err(|error| (name, error)),
+            false => Ok(Remnant::default()),
         }
     }
 

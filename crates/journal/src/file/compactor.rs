@@ -20,6 +20,10 @@ use crate::{BodyError, Compaction, Kept, SegmentInfo, SegmentName, Survivor};
 /// So much is copied in one step, about: what has to wait for it waits no longer than it does for a commit.
 const STEP_BYTES: u64 = 1 << 20;
 
+/// A compacted file takes no more than this, in bytes, but for one entry and the index: places in it have 32 bits. Who asks for parts asks
+/// for far less; what is kept whole may be larger than was known.
+const BYTES_MAX: u64 = 1 << 30;
+
 /// In the file, beside each kept part: its place in the index.
 const PLACE_BYTES: u64 = 25;
 
@@ -58,6 +62,8 @@ enum GivenUp {
     Failed(Failure),
     /// Something that has to be kept cannot be read as it was written.
     Spoiled(SegmentName, BodyError),
+    /// So much is kept whole that the new file would be too large. This is where the last of it lies.
+    TooLarge(Option<SegmentName>),
 }
 
 impl Compactor {
@@ -149,7 +155,7 @@ impl Compactor {
             Err(given_up) => Err(given_up),
         };
         if let Err(given_up) = outcome {
-            if let GivenUp::Spoiled(name, _) = &given_up {
+            if let GivenUp::Spoiled(name, _) | GivenUp::TooLarge(Some(name)) = &given_up {
                 lock(&self.session.segments).spoil(*name);
             }
             warn_of(given_up);
@@ -159,19 +165,24 @@ impl Compactor {
     }
 
     /// False if nothing is left to be copied.
-    fn copy_some(&self, Copying { draft, sources, survivors }: &mut Copying) -> Result<bool, GivenUp> {
+    fn copy_some(&self, copying: &mut Copying) -> Result<bool, GivenUp> {
+        let Copying { draft, sources, survivors } = copying;
+        if survivors.len() == 0 {
+            return Ok(false);
+        }
         let mut bytes = 0;
         while bytes < STEP_BYTES {
             let Some(survivor) = survivors.next() else { break };
-            let parts = self.bodies.survivor(&survivor, sources);
-            let parts = parts.map_err(|(name, error)| GivenUp::Spoiled(name, error))?;
-            for (offset, part) in parts {
-                bytes += part.len() as u64;
+            let found = self.bodies.survivor(&survivor, sources);
+            let found = found.map_err(|(name, error)| GivenUp::Spoiled(name, error))?;
+            bytes += found.bytes_read;
+            for (offset, part) in found.parts {
                 draft.add(survivor.lsn, offset, &part);
             }
-        }
-        if bytes == 0 {
-            return Ok(false);
+            if draft.bytes() > BYTES_MAX {
+                let location = lock(&self.session.segments).locate(survivor.lsn);
+                return Err(GivenUp::TooLarge(location.map(|location| location.name())));
+            }
         }
         draft.flush().map_err(GivenUp::Failed)?;
         Ok(true)
@@ -213,6 +224,9 @@ fn warn_of(given_up: GivenUp) {
     match given_up {
         GivenUp::Failed(Failure { operation, file, error }) => {
             tracing::warn!(operation, file, %error, "old segments are not compacted");
+        }
+        GivenUp::TooLarge(name) => {
+            tracing::debug!(?name, BYTES_MAX, "old segments are not compacted: too much of them is kept");
         }
         GivenUp::Spoiled(_, error) => {
             tracing::warn!("old segments are not compacted, and this one never is: {error}");

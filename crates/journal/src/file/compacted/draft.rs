@@ -39,6 +39,11 @@ impl Draft {
         Ok(Draft { folder, file, number, log_id, sources, at: BLOCK_BYTES, waiting, pieces })
     }
 
+    /// How large it is so far, in bytes.
+    pub(in crate::file) fn bytes(&self) -> u64 {
+        self.at + self.waiting.len() as u64
+    }
+
     /// Whether nothing was kept so far.
     pub(in crate::file) fn is_empty(&self) -> bool {
         self.pieces.is_empty()
