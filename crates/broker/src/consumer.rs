@@ -1,5 +1,7 @@
 //! A consumer: who takes a queue's messages, and how many at a time.
 
+use std::num::NonZeroU64;
+
 use field_table::ShortString;
 
 use crate::number_map::NumberMap;
@@ -7,7 +9,7 @@ use crate::{QueueNumber, RequestTag, SessionId};
 
 /// The number of a consumer; never reused within a boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct ConsumerId(pub(crate) u64);
+pub(crate) struct ConsumerId(pub(crate) NonZeroU64);
 
 /// A consumer.
 #[derive(Debug)]

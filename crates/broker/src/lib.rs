@@ -34,6 +34,7 @@ mod salvage;
 mod seal;
 mod session;
 mod standalone;
+mod standing;
 mod task;
 mod transaction;
 mod unacked;
@@ -62,8 +63,9 @@ pub use refusal::{Described, Refusal, Resource};
 pub use reply_to::{REPLY_QUEUE, is_reply_address};
 pub use room::Room;
 pub use salvage::{Conclusions, LostMessage};
-pub use seal::{BrokenRow, Row, Sealed, describe_rows, entries_in_row};
+pub use seal::{BodyInRow, BodyOwner, BrokenRow, Row, Sealed, bodies_in_row, describe_rows, entries_in_row};
 pub use standalone::{Complete, Enqueue, Fail, IdempotencyKey, Lease, Standalone, Until};
+pub use standing::{Holding, Standing};
 pub use task::{
     BrokenId, Grant, LeaseId, QueueReport, Seed, SettledBy, Settlement, SettlementKind, TaskAccepted,
     TaskDelivery, TaskEnded, TaskId, TaskKey, TaskLeased, TaskReturned, TaskState, TaskView,

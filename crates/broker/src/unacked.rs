@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::QueueNumber;
 use crate::consumer::ConsumerId;
+use crate::{QueueNumber, Timestamp};
 
 /// A delivery that its client has not settled yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(crate) struct Delivery {
     pub(crate) sequence: u64,
     /// `None` for a message taken by `Get`.
     pub(crate) consumer: Option<ConsumerId>,
+    /// When it was handed out.
+    pub(crate) at: Timestamp,
 }
 
 /// Unacked deliveries in the order of their tags.
@@ -29,6 +31,11 @@ pub(crate) struct Unacked {
 impl Unacked {
     pub(crate) fn len(&self) -> usize {
         self.live
+    }
+
+    /// All deliveries, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Delivery> {
+        self.entries.iter().filter_map(|(_, delivery)| delivery.as_ref())
     }
 
     /// Adds a delivery whose tag is above all others.
@@ -96,9 +103,15 @@ mod tests {
     fn unacked(tags: impl IntoIterator<Item = u64>) -> Unacked {
         let mut unacked = Unacked::default();
         for tag in tags {
-            unacked.push(Delivery { tag, queue: QueueNumber(1), sequence: tag, consumer: None });
+            let (queue, at) = (QueueNumber(1), Timestamp(0));
+            unacked.push(Delivery { tag, queue, sequence: tag, consumer: None, at });
         }
         unacked
+    }
+
+    #[test]
+    fn a_delivery_takes_48_bytes() {
+        assert_eq!(size_of::<(u64, Option<Delivery>)>(), 48);
     }
 
     #[test]

@@ -197,7 +197,11 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Boot => self.boot(),
-            Event::JournalWrite | Event::JournalSync | Event::JournalSpares | Event::JournalRead => {
+            Event::JournalWrite
+            | Event::JournalSync
+            | Event::JournalSpares
+            | Event::JournalCompact
+            | Event::JournalRead => {
                 self.step_journal(event);
             }
             Event::Checkpoint => self.write_checkpoint(),

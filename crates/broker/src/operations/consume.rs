@@ -92,7 +92,7 @@ impl Broker {
             return Err(Refusal::InExclusiveUse { queue: consume.queue.clone() });
         }
         let id = ConsumerId(self.next_consumer);
-        self.next_consumer += 1;
+        self.next_consumer = self.next_consumer.saturating_add(1);
         let consumer = Consumer {
             session: request.session,
             tag: consume.tag.clone(),

@@ -46,8 +46,13 @@ impl Broker {
             queue.settle(offered.sequence, &mut self.scratch.ranges, out);
             out.record_settled(number, &self.scratch.ranges);
         } else if !no_ack {
-            let delivery =
-                Delivery { tag: delivery_tag, queue: number, sequence: offered.sequence, consumer: None };
+            let delivery = Delivery {
+                tag: delivery_tag,
+                queue: number,
+                sequence: offered.sequence,
+                consumer: None,
+                at: request.now,
+            };
             session.unacked.push(delivery);
         }
         let task = if is_task {

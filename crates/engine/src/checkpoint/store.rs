@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use broker::{Lsn, Sealed};
+use broker::{BodyInRow, Lsn, Sealed};
 use bytes::{Bytes, BytesMut};
 use journal::LogName;
 use journal::storage::{Storage, StorageFile};
@@ -119,6 +119,26 @@ impl CheckpointStore {
             }
             Ok(())
         })
+    }
+
+    /// Calls back for each body that the newest rows name: where it lies in the journal.
+    pub(crate) fn bodies(
+        &self,
+        runs: &[Arc<Run>],
+        mut body: impl FnMut(&BodyInRow),
+    ) -> Result<(), CheckpointError> {
+        let error = |damage: String| CheckpointError {
+            file: self.folder.clone(),
+            source: io::Error::new(io::ErrorKind::InvalidData, damage),
+        };
+        let merged = self.check(&self.folder, self.merged(runs))?;
+        let mut merged = merged.map_err(|damage| error(damage.to_string()))?;
+        while let Some(Row { key, value, .. }) = merged.next().map_err(|damage| error(damage.to_string()))? {
+            let Some(value) = value else { continue };
+            let bodies = broker::bodies_in_row(&key, value).map_err(|broken| error(broken.to_string()))?;
+            bodies.iter().for_each(&mut body);
+        }
+        Ok(())
     }
 
     /// Gives the ballast's room to whoever comes first. False if there was none.

@@ -9,6 +9,7 @@ mod checkpoints;
 #[path = "../../../../fuzz/choices.rs"]
 mod choices;
 mod cold;
+mod compaction;
 mod crashes;
 mod doctor;
 mod fixtures;

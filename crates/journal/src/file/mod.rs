@@ -16,6 +16,8 @@ mod blame;
 mod bodies;
 mod buffers;
 mod commit;
+mod compacted;
+mod compactor;
 mod crew;
 mod folder;
 mod format;
@@ -38,6 +40,7 @@ use std::sync::{Arc, Mutex};
 
 use self::bodies::Bodies;
 use self::commit::{Committer, LoseAtPanic, Pace};
+use self::compactor::Compactor;
 use self::crew::{Crew, Work};
 use self::folder::{Failure, Folder, SEGMENT_BYTES_MIN};
 use self::format::{BLOCK_BYTES, ClaimRecord, PAYLOAD_BYTES_MAX};
@@ -150,6 +153,7 @@ struct Running {
     session: Arc<Session>,
     spares: Arc<Spares>,
     bodies: Arc<Bodies>,
+    compactor: Arc<Compactor>,
     /// The end of the log.
     committer: Arc<Mutex<Committer>>,
 }
@@ -159,6 +163,7 @@ impl Running {
     fn stop(&self) {
         self.session.stop();
         self.spares.stop();
+        self.compactor.stop();
     }
 
     /// Ends the reign: when this returns, the files are touched by no one and nobody is told anything more.
@@ -173,6 +178,7 @@ impl Running {
         self.session.wait_unattended();
         // A lone caller that commits on its own thread was not called.
         drop(lock(&self.committer));
+        self.compactor.wait_unattended();
         self.spares.wait_unattended();
     }
 
@@ -274,12 +280,13 @@ impl FileJournal {
         record: ClaimRecord,
         recovered: Recovered,
     ) -> Result<Arc<Running>, Failure> {
-        let Recovered { segments, end, tail, .. } = recovered;
+        let Recovered { segments, compacted, superfluous, end, tail, .. } = recovered;
+        let next_compacted = compacted.iter().map(|compacted| compacted.number).max().unwrap_or(0) + 1;
         let next_bytes = match &end {
             Some(end) => self.options.bytes_after(end.walk.bytes),
             None => self.options.segment_bytes_first,
         };
-        let session = Arc::new(Session::new(record.epoch, tail, SegmentTable::new(segments)));
+        let session = Arc::new(Session::new(record.epoch, tail, SegmentTable::new(segments, compacted)));
         session.set_active_bytes(end.as_ref().map_or(0, |end| end.walk.bytes - end.offset));
         let crew = |of: fn(&Threads) -> &Arc<Crew>| self.threads.as_ref().map(|threads| of(threads).clone());
         let spares_crew = crew(|threads| &threads.spares);
@@ -297,8 +304,18 @@ impl FileJournal {
         }));
         let readers = crew(|threads| &threads.readers);
         let bodies = Arc::new(Bodies::new(folder.clone(), record.log_id, session.clone(), readers));
+        spares.condemn(superfluous);
+        let compactor = Compactor::new(
+            folder.clone(),
+            record.log_id,
+            next_compacted,
+            session.clone(),
+            spares.clone(),
+            bodies.clone(),
+            crew(|threads| &threads.spares),
+        );
         let takes_help = self.threads.is_some();
-        let running = Arc::new(Running { takes_help, session, spares, bodies, committer });
+        let running = Arc::new(Running { takes_help, session, spares, bodies, compactor, committer });
         if let Some(threads) = &self.threads {
             let failure =
                 |error| Failure { operation: "starting a thread for", file: folder.claim_path(), error };

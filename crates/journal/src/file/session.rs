@@ -14,6 +14,8 @@ pub(super) struct Session {
     pub(super) epoch: Epoch,
     pub(super) segments: Mutex<SegmentTable>,
     pub(super) sealed: AtomicU64,
+    /// Compactions that were done.
+    pub(super) compacted: AtomicU64,
     queue: Mutex<Queue>,
     /// Nobody commits any more.
     left: Condvar,
@@ -63,6 +65,7 @@ impl Session {
             epoch,
             segments: Mutex::new(segments),
             sealed: AtomicU64::new(0),
+            compacted: AtomicU64::new(0),
             queue: Mutex::default(),
             left: Condvar::new(),
             attendant: OnceLock::new(),

@@ -8,8 +8,9 @@ use super::FileOptions;
 use super::crew::{Crew, Work as CrewWork};
 use super::folder::{Failure, Folder, FolderItem, SEGMENT_BYTES_MIN};
 use super::format::BLOCK_BYTES;
-use super::segments::Segment;
+use super::segments::Condemned;
 use super::session::{Session, lock};
+use crate::SegmentName;
 
 /// The spare files of one log, and the work on them.
 ///
@@ -30,8 +31,8 @@ struct SparesState {
     ready: Vec<Spare>,
     /// Files to be used when no other can be made.
     reserve: Vec<Spare>,
-    /// Trimmed segments that wait to be recycled or removed.
-    condemned: Vec<Segment>,
+    /// Files without use that wait to be recycled or removed.
+    condemned: Vec<Condemned>,
     /// Size of the next segment, in bytes.
     wanted_bytes: u64,
     next_number: u64,
@@ -81,7 +82,7 @@ impl Spares {
             let (number, is_reserve) = match item {
                 FolderItem::Spare(number) => (number, false),
                 FolderItem::Reserve(number) => (number, true),
-                FolderItem::Segment(_) => continue,
+                _ => continue,
             };
             state.next_number = state.next_number.max(number + 1);
             let spare = Spare { number, bytes: folder.spare_bytes(number, is_reserve)?, is_reserve };
@@ -135,9 +136,9 @@ impl Spares {
         self.call();
     }
 
-    /// Has trimmed segments recycled or removed in the background.
-    pub(super) fn condemn(self: &Arc<Spares>, segments: Vec<Segment>) {
-        lock(&self.state).condemned.extend(segments);
+    /// Has files without use recycled or removed in the background.
+    pub(super) fn condemn(self: &Arc<Spares>, files: Vec<Condemned>) {
+        lock(&self.state).condemned.extend(files);
         self.call();
     }
 
@@ -329,16 +330,12 @@ impl Spares {
         }
     }
 
-    fn free(&self, condemned: Vec<Segment>) {
+    fn free(&self, condemned: Vec<Condemned>) {
         let mut retired = Vec::new();
-        for segment in condemned {
-            let outcome = match self.place_for(segment.bytes, &retired) {
-                Some(spare) => {
-                    let outcome = self.folder.retire_segment(segment.number, spare);
-                    retired.extend(outcome.is_ok().then_some(spare));
-                    outcome
-                }
-                None => self.folder.remove_segment(segment.number),
+        for Condemned { name, bytes } in condemned {
+            let outcome = match name {
+                SegmentName::Written(number) => self.free_segment(number, bytes, &mut retired),
+                SegmentName::Compacted(number) => self.folder.remove_compacted(number),
             };
             warn_of(outcome);
         }
@@ -353,6 +350,13 @@ impl Spares {
             self.keep_only(self.options.spare_segments_max, &mut state);
         }
         warn_of(outcome);
+    }
+
+    fn free_segment(&self, number: u64, bytes: u64, retired: &mut Vec<Spare>) -> Result<(), Failure> {
+        let Some(spare) = self.place_for(bytes, retired) else { return self.folder.remove_segment(number) };
+        self.folder.retire_segment(number, spare)?;
+        retired.push(spare);
+        Ok(())
     }
 
     /// Removes spare files, the smallest first, until there are no more than so many.
@@ -410,7 +414,7 @@ impl Drop for LeaveAtPanic<'_> {
 /// Space that could not be freed is tried again by the next claim and trim; the log itself is not concerned.
 fn warn_of(outcome: Result<(), Failure>) {
     if let Err(Failure { operation, file, error }) = outcome {
-        tracing::warn!(operation, file, %error, "cannot free a trimmed segment");
+        tracing::warn!(operation, file, %error, "cannot free a file of the journal");
     }
 }
 

@@ -10,7 +10,7 @@ use super::Running;
 use super::commit::CommitHelper;
 use super::format::PAYLOAD_BYTES_MAX;
 use super::session::lock;
-use crate::{Cursor, Help, InFlight, Lsn, ReadDone, Room, SegmentInfo, State, Wake, Writer};
+use crate::{Compaction, Cursor, Help, InFlight, Lsn, ReadDone, Room, SegmentInfo, State, Wake, Writer};
 
 pub(super) struct FileWriter {
     running: Arc<Running>,
@@ -84,14 +84,23 @@ impl Writer for FileWriter {
             return;
         }
         let freed = lock(&session.segments).trim(before, keep, session.durable());
-        freed.iter().for_each(|segment| self.running.bodies.close(segment.number));
+        freed.iter().for_each(|freed| self.running.bodies.close(freed.name));
         if !freed.is_empty() {
             self.running.spares.condemn(freed);
         }
     }
 
+    fn compact(&mut self, compaction: Compaction) {
+        self.running.compactor.ask(compaction);
+    }
+
+    fn compacted_count(&self) -> u64 {
+        self.running.session.compacted.load(Ordering::Acquire)
+    }
+
     fn segments(&self) -> Vec<SegmentInfo> {
-        lock(&self.running.session.segments).infos()
+        let session = &self.running.session;
+        lock(&session.segments).infos(session.durable())
     }
 
     fn sealed_count(&self) -> u64 {

@@ -211,6 +211,16 @@ impl Strand {
         held.filter(|sequence| *sequence < below).collect()
     }
 
+    /// Whether the message lives. Of a page that is not in memory one may as well believe what a run says of it.
+    pub(crate) fn is_alive(&self, sequence: u64) -> bool {
+        let index = (sequence % MESSAGES_PER_PAGE as u64) as usize;
+        match self.seat(sequence / MESSAGES_PER_PAGE as u64) {
+            Some(Seat::Here(page)) => index < page.len() && !page.is_dead(index),
+            Some(Seat::Cold(_)) => true,
+            Some(Seat::Empty) | None => false,
+        }
+    }
+
     /// All living messages, which have to be in memory.
     pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
         self.sequenced().map(|(_, slot)| slot)

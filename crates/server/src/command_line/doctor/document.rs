@@ -2,7 +2,7 @@
 
 use broker::{QueueCensus, TaskCensus};
 use engine::doctor::{CheckpointFinding, Damage, DataFiles, Examination, Meaning};
-use journal::{ClaimFinding, SegmentFinding};
+use journal::{ClaimFinding, CompactedFinding, SegmentFinding};
 use serde_json::{Map, Value, json};
 
 /// One document for all virtual hosts.
@@ -29,12 +29,14 @@ fn host(files: &DataFiles, examination: &Examination) -> Value {
         Err(words) => (Value::Null, Some(words)),
     };
     let segments = examination.survey.iter().flat_map(|survey| &survey.segments);
+    let compacted_files = examination.survey.iter().flat_map(|survey| &survey.compacted);
     let losses = &examination.losses;
     json!({
         "name": examination.log.unescaped(),
         "sound": examination.is_sound(),
         "claim": examination.survey.as_ref().map(|survey| claim(&survey.claim)),
         "segments": segments.map(|found| segment(files, found)).collect::<Vec<_>>(),
+        "compacted_files": compacted_files.map(|found| compacted(files, found)).collect::<Vec<_>>(),
         "spare_bytes": examination.survey.as_ref().map(|survey| survey.spares.iter().map(|spare| spare.bytes).sum::<u64>()),
         "checkpoints": examination.checkpoints.iter().map(checkpoint).collect::<Vec<_>>(),
         "start": start,
@@ -68,6 +70,17 @@ fn segment(files: &DataFiles, found: &SegmentFinding) -> Value {
         "entries": found.entries,
         "payload_bytes": found.payload_bytes,
         "sealed": found.sealed,
+    })
+}
+
+fn compacted(files: &DataFiles, found: &CompactedFinding) -> Value {
+    json!({
+        "file": format!("{}/{}", files.journal_folder, found.file),
+        "bytes": found.bytes,
+        "first": found.first.0,
+        "last": found.last.0,
+        "entries": found.entries,
+        "kept_bytes": found.payload_bytes,
     })
 }
 

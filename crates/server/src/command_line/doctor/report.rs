@@ -5,9 +5,9 @@ use std::fmt::Write;
 use broker::{QueueCensus, TaskCensus};
 use engine::doctor::{CheckpointFinding, Damage, DataFiles, Examination, Meaning, QueueCount, Start};
 use http_api::rfc3339;
-use journal::{ClaimFinding, SegmentFinding, Survey};
+use journal::{ClaimFinding, CompactedFinding, SegmentFinding, Survey};
 
-use super::words::{count, entries, grouped, size};
+use super::super::words::{count, entries, grouped, size};
 
 /// The whole report of a virtual host.
 pub(super) fn of(files: &DataFiles, examination: &Examination) -> String {
@@ -49,6 +49,12 @@ fn journal(text: &mut String, files: &DataFiles, survey: &Survey) {
     let number = survey.segments.len() as u64;
     line(text, format_args!("  segments     {}, {}", count(number, "file"), size(bytes)));
     survey.segments.iter().for_each(|found| segment(text, files, found));
+    if !survey.compacted.is_empty() {
+        let bytes = survey.compacted.iter().map(|found| found.bytes).sum();
+        let number = survey.compacted.len() as u64;
+        line(text, format_args!("  compacted    {}, {}", count(number, "file"), size(bytes)));
+        survey.compacted.iter().for_each(|found| compacted(text, files, found));
+    }
     if !survey.spares.is_empty() {
         let bytes = survey.spares.iter().map(|spare| spare.bytes).sum();
         line(text, format_args!("  spare files  {}, {}", survey.spares.len(), size(bytes)));
@@ -68,6 +74,21 @@ fn segment(text: &mut String, files: &DataFiles, found: &SegmentFinding) {
         ),
     };
     line(text, format_args!("    {file}  {bytes}, {kind}: {holds}"));
+}
+
+fn compacted(text: &mut String, files: &DataFiles, found: &CompactedFinding) {
+    let (file, bytes) = (format!("{}/{}", files.journal_folder, found.file), size(found.bytes));
+    let holds = match found.entries {
+        0 => "nothing".to_owned(),
+        number => format!(
+            "{} of {} between {} and {}",
+            size(found.payload_bytes),
+            count(number, "entry"),
+            grouped(found.first.0),
+            grouped(found.last.0)
+        ),
+    };
+    line(text, format_args!("    {file}  {bytes}: {holds}"));
 }
 
 fn checkpoints(text: &mut String, checkpoints: &[CheckpointFinding]) {

@@ -78,6 +78,7 @@ const COUNTERS: &[(&str, &str, Number)] = &[
         |counts| counts.counters.dropped_without_room,
     ),
     ("forebay_segments_sealed_total", "Journal segments filled.", |counts| counts.segments_sealed),
+    ("forebay_compactions_total", "Compactions of old journal segments.", |counts| counts.compactions),
     ("forebay_checkpoints_total", "Checkpoints written.", |counts| counts.checkpoints),
 ];
 
