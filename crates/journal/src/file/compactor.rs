@@ -233,7 +233,7 @@ impl Compactor {
         let freed = lock(&self.session.segments).replace(sources, kept, self.session.durable());
         freed.iter().for_each(|freed| self.bodies.close(freed.name));
         let freed_bytes: u64 = freed.iter().map(|freed| freed.bytes).sum();
-        tracing::info!(files = freed.len(), freed_bytes, kept_bytes, "old segments compacted");
+        tracing::debug!(files = freed.len(), freed_bytes, kept_bytes, "old segments compacted");
         self.spares.condemn(freed);
         self.session.compacted.fetch_add(1, Ordering::Release);
         self.session.wake();
