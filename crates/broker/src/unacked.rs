@@ -17,6 +17,15 @@ pub(crate) struct Delivery {
     pub(crate) at: Timestamp,
 }
 
+/// A delivery without its tag.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    queue: QueueNumber,
+    sequence: u64,
+    consumer: Option<ConsumerId>,
+    at: Timestamp,
+}
+
 /// Unacked deliveries in the order of their tags.
 ///
 /// Clients settle mostly from the front, so a removed entry in the middle only leaves a hole; holes are closed
@@ -24,7 +33,7 @@ pub(crate) struct Delivery {
 /// and memory within twice what is unacked.
 #[derive(Debug, Default)]
 pub(crate) struct Unacked {
-    entries: VecDeque<(u64, Option<Delivery>)>,
+    entries: VecDeque<(u64, Option<Held>)>,
     live: usize,
 }
 
@@ -34,30 +43,31 @@ impl Unacked {
     }
 
     /// All deliveries, in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Delivery> {
-        self.entries.iter().filter_map(|(_, delivery)| delivery.as_ref())
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Delivery> + '_ {
+        self.entries.iter().copied().filter_map(delivery)
     }
 
     /// Adds a delivery whose tag is above all others.
     pub(crate) fn push(&mut self, delivery: Delivery) {
         debug_assert!(self.entries.back().is_none_or(|(tag, _)| *tag < delivery.tag));
-        self.entries.push_back((delivery.tag, Some(delivery)));
+        self.entries.push_back(entry(delivery));
         self.live += 1;
     }
 
     /// The delivery with this tag.
-    pub(crate) fn get(&self, tag: u64) -> Option<&Delivery> {
+    pub(crate) fn get(&self, tag: u64) -> Option<Delivery> {
         let at = self.entries.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?;
-        self.entries[at].1.as_ref()
+        delivery(self.entries[at])
     }
 
     /// Takes the delivery with this tag.
     pub(crate) fn take(&mut self, tag: u64) -> Option<Delivery> {
         let at = self.entries.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?;
-        let delivery = self.entries[at].1.take()?;
+        let taken = delivery(self.entries[at])?;
+        self.entries[at].1 = None;
         self.live -= 1;
         self.close_holes();
-        Some(delivery)
+        Some(taken)
     }
 
     /// Takes all deliveries up to this tag, in order. `None`, and nothing taken, if the tag itself is not unacked.
@@ -65,7 +75,7 @@ impl Unacked {
         let at = self.entries.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?;
         self.entries[at].1?;
         let before = taken.len();
-        taken.extend(self.entries.drain(..=at).filter_map(|(_, delivery)| delivery));
+        taken.extend(self.entries.drain(..=at).filter_map(delivery));
         self.live -= taken.len() - before;
         self.close_holes();
         Some(())
@@ -73,17 +83,17 @@ impl Unacked {
 
     /// Takes all deliveries, in order.
     pub(crate) fn take_all(&mut self, taken: &mut Vec<Delivery>) {
-        taken.extend(self.entries.drain(..).filter_map(|(_, delivery)| delivery));
+        taken.extend(self.entries.drain(..).filter_map(delivery));
         self.live = 0;
     }
 
     /// Puts deliveries back that were taken before.
     pub(crate) fn put_back(&mut self, deliveries: impl IntoIterator<Item = Delivery>) {
-        let mut all: Vec<_> = self.entries.drain(..).filter_map(|(_, delivery)| delivery).collect();
+        let mut all: Vec<_> = self.entries.drain(..).filter_map(delivery).collect();
         all.extend(deliveries);
         all.sort_unstable_by_key(|delivery| delivery.tag);
         self.live = all.len();
-        self.entries = all.into_iter().map(|delivery| (delivery.tag, Some(delivery))).collect();
+        self.entries = all.into_iter().map(entry).collect();
     }
 
     fn close_holes(&mut self) {
@@ -94,6 +104,17 @@ impl Unacked {
             self.entries.retain(|(_, delivery)| delivery.is_some());
         }
     }
+}
+
+fn entry(delivery: Delivery) -> (u64, Option<Held>) {
+    let Delivery { tag, queue, sequence, consumer, at } = delivery;
+    (tag, Some(Held { queue, sequence, consumer, at }))
+}
+
+/// Nothing for a hole.
+fn delivery((tag, held): (u64, Option<Held>)) -> Option<Delivery> {
+    let Held { queue, sequence, consumer, at } = held?;
+    Some(Delivery { tag, queue, sequence, consumer, at })
 }
 
 #[cfg(test)]
@@ -111,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_delivery_takes_48_bytes() {
-        assert_eq!(size_of::<(u64, Option<Delivery>)>(), 48);
+        assert_eq!(size_of::<(u64, Option<Held>)>(), 48);
     }
 
     #[test]
