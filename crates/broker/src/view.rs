@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::message::Page;
 use crate::place::Home;
 use crate::record::{BindingDefinition, ExchangeDefinition, QueueDefinition};
 use crate::seal::read_page;
@@ -48,12 +49,13 @@ impl Broker {
     /// The durable state, all of which has to be in memory. Costs a look at every message: for tests, simulation and inspection.
     #[must_use]
     pub fn durable_view(&self) -> DurableView {
-        self.durable_view_with(|want| panic!("{want:?} is not in memory"))
+        self.durable_view_with(|want| panic!("{want:?} is not in memory")).expect("it is all there")
     }
 
-    /// The durable state; `row` gets the rows of what is not in memory, which stays so.
+    /// The durable state; `row` gets the rows of what is not in memory, which stays so. Nothing if it cannot get one.
     #[must_use]
-    pub fn durable_view_with(&self, mut row: impl FnMut(Want) -> Bytes) -> DurableView {
+    pub fn durable_view_with(&self, mut row: impl FnMut(Want) -> Option<Bytes>) -> Option<DurableView> {
+        let mut is_whole = true;
         let mut queues: Vec<QueueView> = self
             .queues
             .values()
@@ -61,19 +63,20 @@ impl Broker {
             .map(|queue| QueueView {
                 definition: queue.definition.clone(),
                 messages: journaled(queue.strand.sequenced_with(|first| {
-                    let page = row(Want::Page { queue: queue.definition.number, first });
-                    read_page(page).expect("a run has it as it was written")
+                    let page = row(Want::Page { queue: queue.definition.number, first }).and_then(read_page);
+                    is_whole &= page.is_some();
+                    page.unwrap_or_else(Page::new)
                 }))
                 .collect(),
             })
             .collect();
         queues.sort_unstable_by_key(|queue| queue.definition.number);
-        DurableView {
+        is_whole.then(|| DurableView {
             exchanges: self.topology.exchanges().filter(|exchange| exchange.durable).cloned().collect(),
             bindings: self.topology.bindings().filter(|binding| self.is_durable_binding(binding)).collect(),
             queues,
             tasks: self.tasks.iter().map(SealedTask::of).map(|task| (task.id, task.row)).collect(),
-        }
+        })
     }
 }
 

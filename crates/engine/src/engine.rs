@@ -204,17 +204,21 @@ impl Engine {
         has_credit
     }
 
-    /// The durable state as of the last entry that was handed to the journal; nothing while more than that has happened.
-    /// Costs a look at every message: for simulation and inspection.
+    /// The durable state as of the last entry that was handed to the journal; nothing while more than that has happened, or
+    /// while a job may have removed what has to be read for it. Costs a look at every message: for simulation and inspection.
     ///
     /// # Panics
-    /// If a row of it cannot be read.
+    /// If a row of it cannot be read, and no job is under way.
     #[must_use]
     pub fn view_at_last_entry(&self) -> Option<DurableView> {
         let store = self.checkpoints.store();
         let mut rows = RowsByKey::new(&store, self.checkpoints.runs());
-        let row = |want: Want| rows.find(&want.row_key()).expect("a run has it");
-        self.out.entry.bytes.is_empty().then(|| self.broker.durable_view_with(row))
+        let may_be_gone = self.checkpoints.is_under_way();
+        let row = |want: Want| {
+            let row = rows.find(&want.row_key());
+            if may_be_gone { row.ok() } else { Some(row.expect("a run has it")) }
+        };
+        self.out.entry.bytes.is_empty().then(|| self.broker.durable_view_with(row)).flatten()
     }
 
     /// Packs the messages that nobody has, also those that will be wanted soon. For simulation: it must change nothing but memory.
