@@ -67,13 +67,13 @@ impl Broker {
     }
 
     /// All deliveries that are not settled, or whose settlement waits for a commit.
-    fn deliveries(&self) -> impl Iterator<Item = (SessionId, &ShortString, Delivery)> {
+    fn deliveries(&self) -> impl Iterator<Item = (SessionId, &ShortString, &Delivery)> {
         self.connections.iter().flat_map(|(connection, state)| {
             state.sessions.iter().flat_map(move |(channel, session)| {
                 let id = SessionId { connection: *connection, channel: *channel };
                 let uncommitted = session.mode.transaction().into_iter();
                 let uncommitted =
-                    uncommitted.flat_map(|open| open.settlements.iter().map(|(delivery, _)| *delivery));
+                    uncommitted.flat_map(|open| open.settlements.iter().map(|(delivery, _)| delivery));
                 session.unacked.iter().chain(uncommitted).map(move |delivery| (id, &state.user, delivery))
             })
         })

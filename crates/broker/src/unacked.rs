@@ -17,15 +17,6 @@ pub(crate) struct Delivery {
     pub(crate) at: Timestamp,
 }
 
-/// A delivery without its tag.
-#[derive(Clone, Copy, Debug)]
-struct Held {
-    queue: QueueNumber,
-    sequence: u64,
-    consumer: Option<ConsumerId>,
-    at: Timestamp,
-}
-
 /// Unacked deliveries in the order of their tags.
 ///
 /// Clients settle mostly from the front, so a removed entry in the middle only leaves a hole; holes are closed
@@ -33,8 +24,15 @@ struct Held {
 /// and memory within twice what is unacked.
 #[derive(Debug, Default)]
 pub(crate) struct Unacked {
-    entries: VecDeque<(u64, Option<Held>)>,
+    entries: VecDeque<Entry>,
     live: usize,
+}
+
+/// A delivery, or the hole that it has left.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    delivery: Delivery,
+    is_hole: bool,
 }
 
 impl Unacked {
@@ -43,39 +41,37 @@ impl Unacked {
     }
 
     /// All deliveries, in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Delivery> + '_ {
-        self.entries.iter().copied().filter_map(delivery)
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Delivery> {
+        self.entries.iter().filter(|entry| !entry.is_hole).map(|entry| &entry.delivery)
     }
 
     /// Adds a delivery whose tag is above all others.
     pub(crate) fn push(&mut self, delivery: Delivery) {
-        debug_assert!(self.entries.back().is_none_or(|(tag, _)| *tag < delivery.tag));
-        self.entries.push_back(entry(delivery));
+        debug_assert!(self.entries.back().is_none_or(|last| last.delivery.tag < delivery.tag));
+        self.entries.push_back(Entry { delivery, is_hole: false });
         self.live += 1;
     }
 
     /// The delivery with this tag.
-    pub(crate) fn get(&self, tag: u64) -> Option<Delivery> {
-        let at = self.entries.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?;
-        delivery(self.entries[at])
+    pub(crate) fn get(&self, tag: u64) -> Option<&Delivery> {
+        self.find(tag).map(|at| &self.entries[at].delivery)
     }
 
     /// Takes the delivery with this tag.
     pub(crate) fn take(&mut self, tag: u64) -> Option<Delivery> {
-        let at = self.entries.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?;
-        let taken = delivery(self.entries[at])?;
-        self.entries[at].1 = None;
+        let at = self.find(tag)?;
+        self.entries[at].is_hole = true;
+        let delivery = self.entries[at].delivery;
         self.live -= 1;
         self.close_holes();
-        Some(taken)
+        Some(delivery)
     }
 
     /// Takes all deliveries up to this tag, in order. `None`, and nothing taken, if the tag itself is not unacked.
     pub(crate) fn take_up_to(&mut self, tag: u64, taken: &mut Vec<Delivery>) -> Option<()> {
-        let at = self.entries.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?;
-        self.entries[at].1?;
+        let at = self.find(tag)?;
         let before = taken.len();
-        taken.extend(self.entries.drain(..=at).filter_map(delivery));
+        taken.extend(self.entries.drain(..=at).filter_map(Entry::living));
         self.live -= taken.len() - before;
         self.close_holes();
         Some(())
@@ -83,38 +79,39 @@ impl Unacked {
 
     /// Takes all deliveries, in order.
     pub(crate) fn take_all(&mut self, taken: &mut Vec<Delivery>) {
-        taken.extend(self.entries.drain(..).filter_map(delivery));
+        taken.extend(self.entries.drain(..).filter_map(Entry::living));
         self.live = 0;
     }
 
     /// Puts deliveries back that were taken before.
     pub(crate) fn put_back(&mut self, deliveries: impl IntoIterator<Item = Delivery>) {
-        let mut all: Vec<_> = self.entries.drain(..).filter_map(delivery).collect();
+        let mut all: Vec<_> = self.entries.drain(..).filter_map(Entry::living).collect();
         all.extend(deliveries);
         all.sort_unstable_by_key(|delivery| delivery.tag);
         self.live = all.len();
-        self.entries = all.into_iter().map(entry).collect();
+        self.entries = all.into_iter().map(|delivery| Entry { delivery, is_hole: false }).collect();
+    }
+
+    /// Where the delivery with this tag is.
+    fn find(&self, tag: u64) -> Option<usize> {
+        let at = self.entries.binary_search_by_key(&tag, |entry| entry.delivery.tag).ok()?;
+        (!self.entries[at].is_hole).then_some(at)
     }
 
     fn close_holes(&mut self) {
-        while let Some((_, None)) = self.entries.front() {
+        while self.entries.front().is_some_and(|first| first.is_hole) {
             self.entries.pop_front();
         }
         if self.entries.len() > 64 && self.entries.len() > 2 * self.live {
-            self.entries.retain(|(_, delivery)| delivery.is_some());
+            self.entries.retain(|entry| !entry.is_hole);
         }
     }
 }
 
-fn entry(delivery: Delivery) -> (u64, Option<Held>) {
-    let Delivery { tag, queue, sequence, consumer, at } = delivery;
-    (tag, Some(Held { queue, sequence, consumer, at }))
-}
-
-/// Nothing for a hole.
-fn delivery((tag, held): (u64, Option<Held>)) -> Option<Delivery> {
-    let Held { queue, sequence, consumer, at } = held?;
-    Some(Delivery { tag, queue, sequence, consumer, at })
+impl Entry {
+    fn living(self) -> Option<Delivery> {
+        (!self.is_hole).then_some(self.delivery)
+    }
 }
 
 #[cfg(test)]
@@ -132,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_delivery_takes_48_bytes() {
-        assert_eq!(size_of::<(u64, Option<Held>)>(), 48);
+        assert_eq!(size_of::<Entry>(), 48);
     }
 
     #[test]
