@@ -4,6 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
+use testkit::amqp::Peer;
 
 use super::load::Backlog;
 use super::progress::{Progress, crossed};
@@ -22,10 +23,12 @@ pub(super) fn run(arguments: &DepthArguments) -> Result<()> {
     let live = messages - acked;
     println!("\n{messages} messages of {body_bytes} bytes go through one queue, the last {live} stay in it");
     let backlog = Backlog { queue: "depth".into(), messages, body_bytes };
-    pass_through(&target, &backlog, acked)?;
+    // Kept until the kill: to close a socket on what was not read would take the last ack back.
+    let consumer = pass_through(&target, &backlog, acked)?;
     // Whatever was only waiting to be written has been by now.
     thread::sleep(Duration::from_secs(2));
     let killed_at = killed(&mut target)?;
+    drop(consumer);
     let mut peer = connected(&target)?;
     backlog.consume(&mut peer)?;
     let mut first_after = None;
@@ -43,8 +46,8 @@ pub(super) fn run(arguments: &DepthArguments) -> Result<()> {
     Ok(())
 }
 
-/// Publishes all messages while another connection acks so many of them.
-fn pass_through(target: &Target, backlog: &Backlog, acked: u64) -> Result<()> {
+/// Publishes all messages while another connection acks so many of them; that one.
+fn pass_through(target: &Target, backlog: &Backlog, acked: u64) -> Result<Peer> {
     let progress = Progress::start(target);
     let mut consumer = connected(target)?;
     backlog.declare(&mut consumer)?;
@@ -64,5 +67,6 @@ fn pass_through(target: &Target, backlog: &Backlog, acked: u64) -> Result<()> {
             before = count;
         })?;
         filling.join().map_err(|_| anyhow!("the publisher has panicked"))?
-    })
+    })?;
+    Ok(consumer)
 }

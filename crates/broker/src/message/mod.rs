@@ -13,3 +13,4 @@ pub(crate) use packed::{Packed, Previous, write_slot};
 pub(crate) use page::{MESSAGES_PER_PAGE, Page, SealedPage};
 pub(crate) use slot::Slot;
 pub(crate) use strand::{NextReady, Offered, Strand};
+pub(crate) use volume::Volume;

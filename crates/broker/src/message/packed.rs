@@ -53,6 +53,13 @@ impl Packed {
         cursor.is_empty().then_some(Self { bytes, volume })
     }
 
+    /// Slots as a run keeps them, up to the end, with what is known of them. The run vouches for both: a start looks at no message.
+    pub(crate) fn unread(cursor: &mut Cursor, volume: Volume) -> Self {
+        let bytes = cursor.rest();
+        cursor.finish();
+        Self { bytes, volume }
+    }
+
     /// All slots of a page of so many, the dead ones among them.
     pub(crate) fn unpacked(&self, count: usize, dead: &Bits) -> Vec<Slot> {
         let (mut cursor, mut previous) = (Cursor::new(self.bytes.clone()), Previous::default());

@@ -31,7 +31,7 @@ impl Run {
         if footer.get_u32() != checksum || !is_inside {
             return Err(damage(footer_at, "its end is not as it was written"));
         }
-        let index = read_frame(file, index_at, footer_at - index_at - FRAME_BYTES, index_checksum);
+        let index = read_frame(file, index_at, footer_at - index_at - FRAME_BYTES, index_checksum, bytes);
         let index = index.map_err(unreadable)?.and_then(Index::decode);
         let index = index.ok_or_else(|| damage(index_at, "its index is not as it was written"))?;
         let weight = index.weigh(gone);
@@ -53,7 +53,7 @@ impl Run {
 
     fn read_block(&self, file: &dyn StorageFile, at: usize) -> Result<Bytes, RunDamage> {
         let entry = self.index.entry(at);
-        let block = read_frame(file, entry.offset, entry.length.into(), entry.checksum);
+        let block = read_frame(file, entry.offset, entry.length.into(), entry.checksum, self.bytes);
         let block = block.map_err(|error| self.damage(at, &unreadable(&error)))?;
         block.ok_or_else(|| self.damage(at, NOT_AS_WRITTEN))
     }
@@ -124,9 +124,14 @@ fn take(bytes: &mut Bytes, length: usize) -> Option<Bytes> {
 }
 
 /// Reads something with its length and checksum in front, which have to be these. `None` if it is not as it was written.
-fn read_frame(file: &dyn StorageFile, offset: u64, length: u64, checksum: u32) -> io::Result<Option<Bytes>> {
-    let bytes = file.len()?;
-    if offset.checked_add(FRAME_BYTES + length).is_none_or(|end| end > bytes) {
+fn read_frame(
+    file: &dyn StorageFile,
+    offset: u64,
+    length: u64,
+    checksum: u32,
+    file_bytes: u64,
+) -> io::Result<Option<Bytes>> {
+    if offset.checked_add(FRAME_BYTES + length).is_none_or(|end| end > file_bytes) {
         return Ok(None);
     }
     let mut frame = read(file, offset, FRAME_BYTES + length)?;

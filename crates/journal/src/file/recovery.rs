@@ -76,9 +76,11 @@ pub(super) fn recover(
     }
     let mut scan = Scan::start(&candidates, from, durable)?;
     let invalid = scan.run()?;
-    scan.judge(invalid)?;
+    // Looked for once: it takes a read for each block up to the end of the segment.
+    let torn = scan.torn()?;
+    scan.judge(invalid, &torn)?;
     let (end, kept) = (scan.index, scan.index + 1);
-    scan.cut(folder, invalid)?;
+    scan.cut(folder, invalid, &torn)?;
     scan.harden()?;
 
     let (tail, link, offset, replay_at) = (scan.tail(), scan.link.unwrap_or(0), scan.offset, scan.replay_at);
@@ -311,7 +313,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Refuses the claim if what is missing at the break was durable.
-    fn judge(&self, invalid: Invalid) -> Result<(), ClaimError> {
+    fn judge(&self, invalid: Invalid, torn: &[Found]) -> Result<(), ClaimError> {
         let next = self.candidates.get(self.index + 1).map(|next| (&next.walk, next.first));
         let is_gap = next.is_some_and(|(next, _)| next.number > self.walk().number + 1);
         let has_header = self.walk().header(self.offset)?.is_ok();
@@ -325,7 +327,7 @@ impl<'a> Scan<'a> {
             _ => {}
         }
         let (walk, offset, expected) = (self.walk(), self.offset, self.expected);
-        let was_durable = self.durable >= expected || self.durable_behind_break()? >= expected;
+        let was_durable = self.durable >= expected || self.durable_behind_break(torn)? >= expected;
         let invalid = if was_durable { invalid } else { "the log ends in front of the checkpoint" };
         match was_durable || self.from >= expected {
             true => Err(Break { walk, offset, expected, invalid, next }.damage()?),
@@ -333,19 +335,18 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// What the readable headers behind the break tell of durability, as far as it takes to judge.
-    fn durable_behind_break(&self) -> Result<Lsn, Failure> {
-        let mut durable = Lsn::ZERO;
-        let mut start = self.offset;
-        for candidate in &self.candidates[self.index..] {
-            each_header(&candidate.walk, start, |found| {
-                durable = durable.max(found.header.durable);
-                durable < self.expected
-            })?;
+    /// What the readable headers behind the break tell of durability, as far as it takes to judge; of those in the segment of the
+    /// break, all are given.
+    fn durable_behind_break(&self, torn: &[Found]) -> Result<Lsn, Failure> {
+        let mut durable = torn.iter().map(|found| found.header.durable).max().unwrap_or(Lsn::ZERO);
+        for candidate in &self.candidates[self.index + 1..] {
             if durable >= self.expected {
                 break;
             }
-            start = BLOCK_BYTES;
+            each_header(&candidate.walk, BLOCK_BYTES, |found| {
+                durable = durable.max(found.header.durable);
+                durable < self.expected
+            })?;
         }
         Ok(durable)
     }
@@ -361,8 +362,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Removes what is behind the end, so that it can never come back.
-    fn cut(&self, folder: &Folder, invalid: Invalid) -> Result<(), Failure> {
-        let torn = self.torn()?;
+    fn cut(&self, folder: &Folder, invalid: Invalid, torn: &[Found]) -> Result<(), Failure> {
         let later = &self.candidates[self.index + 1..];
         if let Some(last) = torn.last() {
             let (file, bytes) = (&self.walk().file.path, last.end() - self.offset);
@@ -376,7 +376,7 @@ impl<'a> Scan<'a> {
                 "cut off a torn tail; nothing of it was confirmed"
             );
         }
-        for found in &torn {
+        for found in torn {
             let zeros = [0; BLOCK_BYTES as usize];
             self.walk().file.write(&mut [IoSlice::new(&zeros)], found.offset)?;
         }
@@ -412,27 +412,17 @@ impl<'a> Scan<'a> {
 /// Calls back for each valid header of this use of the file, at any block from `start` on, until told
 /// `false`.
 fn each_header(walk: &SegmentWalk, start: u64, mut each: impl FnMut(Found) -> bool) -> Result<(), Failure> {
-    let mut piece = vec![0; HEADERS_PIECE_BYTES.min(walk.bytes.saturating_sub(start)) as usize];
     let mut offset = start;
     while offset < walk.bytes {
-        let piece = &mut piece[..HEADERS_PIECE_BYTES.min(walk.bytes - offset) as usize];
-        walk.file.read(piece, offset)?;
-        for (number, block) in piece.chunks(BLOCK_BYTES as usize).enumerate() {
-            let at = offset + number as u64 * BLOCK_BYTES;
-            if block
-                .first_chunk()
-                .is_some_and(|header| walk.decode(header, at).is_ok_and(|found| !each(found)))
-            {
-                return Ok(());
-            }
+        if let Ok(found) = walk.header(offset)?
+            && !each(found)
+        {
+            break;
         }
-        offset += HEADERS_PIECE_BYTES;
+        offset += BLOCK_BYTES;
     }
     Ok(())
 }
-
-/// Headers are looked for in pieces of this size: a read for each block would take longer than what it reads.
-const HEADERS_PIECE_BYTES: u64 = 1 << 20;
 
 /// The first valid header of a segment, wherever it is.
 fn first_readable(walk: &SegmentWalk) -> Result<Option<Found>, Failure> {
