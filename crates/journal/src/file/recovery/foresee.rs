@@ -20,8 +20,9 @@ pub(in crate::file) fn foresee(
     }
     let mut scan = Scan::start(&candidates, from, durable)?;
     let invalid = scan.run()?;
-    scan.judge(invalid)?;
-    let is_torn = !scan.torn()?.is_empty() || scan.index + 1 < candidates.len();
+    let torn = scan.torn()?;
+    scan.judge(invalid, &torn)?;
+    let is_torn = !torn.is_empty() || scan.index + 1 < candidates.len();
     let torn = is_torn.then(|| TornTail {
         file: scan.walk().file.path.clone(),
         offset: scan.offset,
