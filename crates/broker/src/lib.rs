@@ -4,7 +4,7 @@
 //! a [`Command`], what must survive goes out as a record, what the world should do as an [`Effect`].
 //!
 //! [`Broker`] is the machine; `operations/` has one file for each thing that can happen to it, `routing/` finds the
-//! queues for a message, `message/` keeps the messages of a queue, `record` and `seal` are what survives.
+//! queues for a message, `message/` keeps the messages of a queue, `table/` what is mostly on disk, `record` and `seal` are what survives.
 
 mod apply;
 mod broker;
@@ -33,6 +33,7 @@ mod salvage;
 mod seal;
 mod session;
 mod standalone;
+mod table;
 mod task;
 mod transaction;
 mod unacked;
@@ -42,7 +43,7 @@ mod view;
 
 pub use broker::{Broker, Handled, Settings};
 pub use census::{Census, QueueCensus, TaskCensus};
-pub use cold::Want;
+pub use cold::{Found, Want};
 pub use command::{Binding, Command, Consume, DeclareExchange, DeclareQueue, Operation, Outcome, Publish};
 pub use counts::{Counters, Totals};
 pub use effect::{Addressed, Answer, Effect, Recipient, ReplyHead, StoredMessage};
@@ -62,8 +63,9 @@ pub use room::Room;
 pub use salvage::{Conclusions, LostMessage};
 pub use seal::{BrokenRow, Row, Sealed, describe_rows, entries_in_row};
 pub use standalone::{Complete, Enqueue, Fail, IdempotencyKey, Lease, Standalone, Until};
+pub use table::{Lookup, Rest, Table, TableKind, Window, is_read_by_point};
 pub use task::{
     BrokenId, Grant, LeaseId, QueueReport, Seed, SettledBy, Settlement, SettlementKind, TaskAccepted,
     TaskDelivery, TaskEnded, TaskId, TaskKey, TaskLeased, TaskReturned, TaskState, TaskView,
 };
-pub use view::{DurableView, MessageView, QueueView};
+pub use view::{DurableView, MessageView, QueueView, TableRows};

@@ -6,7 +6,7 @@ use crate::place::Home;
 use crate::record::{BindingDefinition, ExchangeDefinition, QueueDefinition};
 use crate::seal::read_page;
 use crate::task::{SealedTask, TaskId};
-use crate::{Broker, Place, Want};
+use crate::{Broker, Found, Place, TableKind, Want};
 
 /// Everything that a restart has to find again, in a fixed order.
 ///
@@ -22,7 +22,12 @@ pub struct DurableView {
     pub queues: Vec<QueueView>,
     /// Tasks, by id, as a checkpoint would keep them.
     pub tasks: Vec<(TaskId, Vec<u8>)>,
+    /// Tables that have rows, with those.
+    pub tables: Vec<(TableKind, TableRows)>,
 }
+
+/// Keys and values, in the order of the keys.
+pub type TableRows = Vec<(Vec<u8>, Bytes)>;
 
 /// The durable part of a queue.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,9 +56,9 @@ impl Broker {
         self.durable_view_with(|want| panic!("{want:?} is not in memory"))
     }
 
-    /// The durable state; `row` gets the rows of what is not in memory, which stays so.
+    /// The durable state; `read` answers for what is not in memory, which stays so.
     #[must_use]
-    pub fn durable_view_with(&self, mut row: impl FnMut(Want) -> Bytes) -> DurableView {
+    pub fn durable_view_with(&self, mut read: impl FnMut(Want) -> Found) -> DurableView {
         let mut queues: Vec<QueueView> = self
             .queues
             .values()
@@ -61,18 +66,22 @@ impl Broker {
             .map(|queue| QueueView {
                 definition: queue.definition.clone(),
                 messages: journaled(queue.strand.sequenced_with(|first| {
-                    let page = row(Want::Page { queue: queue.definition.number, first });
+                    let found = read(Want::Page { queue: queue.definition.number, first });
+                    let Found::Row(Some(page)) = found else { panic!("a run has it") };
                     read_page(page).expect("a run has it as it was written")
                 }))
                 .collect(),
             })
             .collect();
+        let tables = self.tables.iter().map(|table| (table.kind(), table.rows_with(&mut read)));
+        let tables = tables.filter(|(_, rows)| !rows.is_empty()).collect();
         queues.sort_unstable_by_key(|queue| queue.definition.number);
         DurableView {
             exchanges: self.topology.exchanges().filter(|exchange| exchange.durable).cloned().collect(),
             bindings: self.topology.bindings().filter(|binding| self.is_durable_binding(binding)).collect(),
             queues,
             tasks: self.tasks.iter().map(SealedTask::of).map(|task| (task.id, task.row)).collect(),
+            tables,
         }
     }
 }

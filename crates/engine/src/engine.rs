@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use broker::{
-    Addressed, Broker, Command, ConnectionId, DurableView, Home, Lsn, NumberMap, Output, Timestamp, Volatile,
-    Want,
+    Addressed, Broker, Command, ConnectionId, DurableView, Home, Lsn, NumberMap, Output, Table, TableKind,
+    Timestamp, Volatile, Want,
 };
 use field_table::ShortString;
 use journal::{Help, State, Writer};
 
 use crate::bodies::Bodies;
-use crate::checkpoint::Checkpoints;
+use crate::checkpoint::{Checkpoints, RunsByKey};
 use crate::link::{Link, Outlet};
-use crate::loads::{Loads, RowsByKey};
+use crate::loads::Loads;
 use crate::lone::Lone;
 use crate::parked::Parked;
 use crate::reads::Reads;
@@ -206,9 +206,9 @@ impl Engine {
     #[must_use]
     pub fn view_at_last_entry(&self) -> Option<DurableView> {
         let store = self.checkpoints.store();
-        let mut rows = RowsByKey::new(&store, self.checkpoints.runs());
-        let row = |want: Want| rows.find(&want.row_key()).expect("a run has it");
-        self.out.entry.bytes.is_empty().then(|| self.broker.durable_view_with(row))
+        let mut runs = RunsByKey::new(&store, self.checkpoints.runs());
+        let read = |want| runs.find(&want).expect("the runs are whole");
+        self.out.entry.bytes.is_empty().then(|| self.broker.durable_view_with(read))
     }
 
     /// Packs the messages that nobody has, also those that will be wanted soon. For simulation: it must change nothing but memory.
@@ -219,6 +219,18 @@ impl Engine {
     /// Lets all state leave memory that can. For simulation: it must change nothing but memory.
     pub fn evict_all(&mut self) {
         self.broker.evict(self.checkpoints.written_seal(), 0);
+    }
+
+    /// Gives a table of the core to `act`, with the list of what is wanted of it. For tests: what `act` changes is in no journal, and survives
+    /// only with the next checkpoint.
+    pub fn with_table<Found>(
+        &mut self,
+        kind: TableKind,
+        act: impl FnOnce(&mut Table, &mut Vec<Want>) -> Found,
+    ) -> Found {
+        let found = act(self.broker.table(kind), &mut self.out.wants);
+        self.take_wants();
+        found
     }
 
     /// Whether the engine serves.

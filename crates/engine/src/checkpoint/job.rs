@@ -7,7 +7,8 @@ use broker::Lsn;
 use journal::SegmentInfo;
 
 use super::PendingSeal;
-use super::live::{RowPlace, live_entries};
+use super::dead_rows::DeadRows;
+use super::live::{BlockPlace, live_entries};
 use super::manifest::{Manifest, RunName, StateFiles};
 use super::store::CheckpointStore;
 use crate::run::Run;
@@ -125,7 +126,7 @@ fn merge(
     mut manifest: Manifest,
     count: usize,
 ) -> Result<CheckpointDone, CheckpointError> {
-    let run = store.merge(number, &runs[..count], count < runs.len())?;
+    let run = store.merge(number, &runs[..count], DeadRows { is_oldest: count == runs.len() })?;
     tracing::debug!(runs = count, rows = run.rows, bytes = run.bytes, "runs merged");
     let run_bytes = run.bytes;
     runs.splice(..count, [run]);
@@ -138,11 +139,15 @@ fn named<'a>(runs: impl IntoIterator<Item = &'a Arc<Run>>) -> StateFiles {
     StateFiles::Runs(runs.into_iter().map(|run| RunName::of(run)).collect())
 }
 
-/// The entries that a row names; nothing if it can't be read, which is for those to tell who need it.
-fn entries_in(store: &CheckpointStore, place: RowPlace<'_>) -> Option<Vec<Lsn>> {
+/// The entries that the rows of a block name; nothing if it can't be read, which is for those to tell who need it.
+fn entries_in(store: &CheckpointStore, place: BlockPlace<'_>) -> Option<Vec<Lsn>> {
     let file = store.open_run_file(place.run);
-    let row = file.and_then(|file| store.read_row(place.run, &*file, place.at));
-    let row =
-        row.inspect_err(|damage| tracing::warn!(file = damage.file, damage.offset, damage.detail)).ok()?;
-    broker::entries_in_row(&row.key, row.value?).ok()
+    let rows = file.and_then(|file| store.read_block(place.run, &*file, place.at));
+    let rows =
+        rows.inspect_err(|damage| tracing::warn!(file = damage.file, damage.offset, damage.detail)).ok()?;
+    let mut entries = Vec::new();
+    for (key, value) in rows {
+        entries.extend(value.map_or(Ok(Vec::new()), |value| broker::entries_in_row(&key, value)).ok()?);
+    }
+    Some(entries)
 }

@@ -6,6 +6,8 @@
 //! few of them. The last two manifests are kept, and the journal since the older, so that a damaged newest one costs a
 //! longer replay and nothing else.
 
+mod by_key;
+mod dead_rows;
 mod job;
 mod live;
 mod manifest;
@@ -21,11 +23,12 @@ use mistakes::{Mistake, is_planted};
 use crate::engine::Engine;
 use crate::run::Run;
 
+pub(crate) use by_key::RunsByKey;
 pub use job::{CheckpointDone, CheckpointError, CheckpointJob};
 use job::{Space, Work};
 pub(crate) use manifest::{Manifest, RunName, StateFiles};
 pub use store::CheckpointDamage;
-pub(crate) use store::{CheckpointStore, Loaded};
+pub(crate) use store::{Bring, CheckpointStore, Loaded};
 
 /// Where the checkpoints of an engine stand.
 #[derive(Debug)]
@@ -153,6 +156,7 @@ impl Engine {
                 checkpoints.written_up_to = position;
                 tracing::debug!(position = position.0, bytes = run_bytes, "checkpoint written");
                 self.let_go(space);
+                self.broker.written(self.checkpoints.written_seal);
                 self.broker.evict(self.checkpoints.written_seal, self.settings.state_bytes);
             }
         }

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use broker::{Broker, Conclusions, Lsn, Sealed};
+use broker::{Broker, Conclusions, Lsn, Sealed, TableKind};
 use bytes::{Bytes, BytesMut};
 use journal::LogName;
 use journal::storage::{Storage, StorageFile};
 
+use super::dead_rows::DeadRows;
 use super::job::CheckpointError;
 use super::manifest::{Manifest, RunName, StateFiles};
 use crate::run::{Merged, Row, RowToWrite, Run, RunDamage, RunFile, RunWriter, read_version_1};
@@ -43,6 +44,18 @@ const ROWS_BETWEEN_EVICTIONS: u64 = 4096;
 
 /// Writes a run to a file.
 type FileWriter<'a> = RunWriter<&'a mut dyn FnMut(&[u8]) -> io::Result<()>>;
+
+/// How much of a checkpoint comes into memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Bring {
+    /// All rows of all tables.
+    All,
+    /// What cannot stay on disk, and of the rest what fits into so many bytes.
+    Needed {
+        /// Bytes of state.
+        state_bytes: u64,
+    },
+}
 
 /// A checkpoint that was read.
 pub(crate) struct Loaded {
@@ -91,7 +104,7 @@ impl CheckpointStore {
     ) -> Result<(Option<Loaded>, Option<CheckpointDamage>), CheckpointError> {
         let mut newest = None;
         for position in self.manifests()?.into_iter().rev() {
-            let damage = match self.load_one(position, fresh(), state_bytes) {
+            let damage = match self.load_one(position, fresh(), Bring::Needed { state_bytes }) {
                 Ok(loaded) => return Ok((Some(loaded), newest)),
                 Err(damage) => damage,
             };
@@ -138,20 +151,19 @@ impl CheckpointStore {
         })
     }
 
-    /// Writes the rows of several runs, the newest first, as one. Without those that say that there is no such row, if no
-    /// older run is left that might have it.
-    pub(crate) fn merge(
+    /// Writes the rows of several runs, the newest first, as one, but for those that are dead.
+    pub(super) fn merge(
         &self,
         number: u64,
         runs: &[Arc<Run>],
-        keep_gone: bool,
+        dead: DeadRows,
     ) -> Result<Arc<Run>, CheckpointError> {
         let error = |damage: RunDamage| io::Error::new(io::ErrorKind::InvalidData, damage.to_string());
         self.write_run_by(number, |writer| {
             let mut merged = self.merged(runs)?.map_err(error)?;
             while let Some(row) = merged.next().map_err(error)? {
-                if row.value.is_some() || keep_gone {
-                    writer.row(RowToWrite::from(&row))?;
+                if !dead.is_dead(&row) {
+                    writer.row(RowToWrite { entries: entries_of(&row), ..RowToWrite::from(&row) })?;
                 }
             }
             Ok(())
@@ -216,18 +228,18 @@ impl CheckpointStore {
         Ok((kept.len() == KEPT).then(|| kept[0]))
     }
 
-    /// The checkpoint of a manifest, with so many bytes of state in memory, or what is wrong with it.
+    /// The checkpoint of a manifest, or what is wrong with it.
     pub(crate) fn load_one(
         &self,
         position: Lsn,
         broker: Broker,
-        state_bytes: u64,
+        bring: Bring,
     ) -> Result<Loaded, CheckpointDamage> {
         let manifest = self.read_manifest(position)?;
         match &manifest.state {
             StateFiles::Runs(names) => {
                 let runs = names.iter().map(|name| self.open_run(name)).collect::<Result<Vec<_>, _>>()?;
-                let broker = self.load_runs(&runs, broker, state_bytes)?;
+                let broker = self.load_runs(&runs, broker, bring)?;
                 Ok(Loaded { manifest, broker, runs })
             }
             StateFiles::Version1 { bytes } => {
@@ -255,14 +267,25 @@ impl CheckpointStore {
         manifest.ok_or_else(|| CheckpointDamage::new(&path, 0, "it is not a whole manifest"))
     }
 
-    /// The row that is alone in this block of a run.
-    pub(crate) fn read_row(
+    /// The rows of this block of a run.
+    pub(crate) fn read_block(
         &self,
         run: &Run,
         file: &dyn StorageFile,
         at: usize,
-    ) -> Result<Row, CheckpointDamage> {
-        run.row_at(file, at).map_err(|damage| self.damage(damage))
+    ) -> Result<Vec<(Bytes, Option<Bytes>)>, CheckpointDamage> {
+        run.rows_at(file, at).map_err(|damage| self.damage(damage))
+    }
+
+    /// What this block of a run says of the row of this key.
+    pub(crate) fn look_up(
+        &self,
+        run: &Run,
+        file: &dyn StorageFile,
+        at: usize,
+        key: &[u8],
+    ) -> Result<Option<Option<Bytes>>, CheckpointDamage> {
+        run.look_up(file, at, key).map_err(|damage| self.damage(damage))
     }
 
     /// A row that has to be there is in no run.
@@ -295,18 +318,22 @@ impl CheckpointStore {
         conclusions: &mut Conclusions,
     ) -> Result<(Manifest, Broker, Vec<CheckpointDamage>), CheckpointDamage> {
         let manifest = self.read_manifest(position)?;
-        let (mut runs, mut damages) = (Vec::new(), Vec::new());
+        let (mut runs, mut damages, mut is_all_in_doubt) = (Vec::new(), Vec::new(), false);
         for name in manifest.runs() {
             match self.open_run(name) {
                 Ok(run) => runs.push(run),
-                Err(damage) => {
+                Err(mut damage) => {
+                    let left = self.scan_run(name);
+                    // Of a run without an index, nobody knows what was in it.
+                    match left.as_ref().is_some_and(|run| RunName::of(run) == *name) {
+                        true => damage.rows = Some("no row, since filters can be made anew".to_owned()),
+                        false => is_all_in_doubt = true,
+                    }
                     damages.push(damage);
-                    runs.extend(self.scan_run(name));
+                    runs.extend(left);
                 }
             }
         }
-        // Of a run without an index, nobody knows what was in it.
-        let is_all_in_doubt = !damages.is_empty();
         let unreadable = |error| CheckpointDamage::unreadable(&self.folder, &error);
         let files = self.with_files(&runs).map_err(unreadable)?;
         let mut merged = Merged::over_holes(files).map_err(|damage| self.damage(damage))?;
@@ -329,20 +356,32 @@ impl CheckpointStore {
         Ok((manifest, broker, damages))
     }
 
-    /// What is left of a run that cannot be opened; nothing if the file is gone or cannot be read.
+    /// What is left of a run that cannot be opened: all of it, if only its filters are damaged. Nothing if the file is gone or
+    /// cannot be read.
     fn scan_run(&self, run_name: &RunName) -> Option<Arc<Run>> {
         let file = self.storage.open(&self.run_path(run_name.number)).ok()?;
-        Run::scan(run_name.number, &*file).ok()
+        match Run::open_without_filters(run_name.number, &*file) {
+            Ok(run) if RunName::of(&run) == *run_name => Some(run),
+            _ => Run::scan(run_name.number, &*file).ok(),
+        }
     }
 
     fn load_runs(
         &self,
         runs: &[Arc<Run>],
         mut broker: Broker,
-        state_bytes: u64,
+        bring: Bring,
     ) -> Result<Broker, CheckpointDamage> {
         let unreadable = |error| CheckpointDamage::unreadable(&self.folder, &error);
-        let mut merged = self.merged(runs).map_err(unreadable)?.map_err(|damage| self.damage(damage))?;
+        let files = self.with_files(runs).map_err(unreadable)?;
+        let (merged, state_bytes) = match bring {
+            Bring::All => (Merged::new(files), u64::MAX),
+            Bring::Needed { state_bytes } => {
+                broker.leave_tables_on_disk();
+                (Merged::without(files, |key| TableKind::of(key).is_some()), state_bytes)
+            }
+        };
+        let mut merged = merged.map_err(|damage| self.damage(damage))?;
         let mut rows = 0;
         while let Some(row) = merged.next().map_err(|damage| self.damage(damage))? {
             let Some(value) = row.value else { continue };
@@ -390,7 +429,7 @@ impl CheckpointStore {
         runs.iter().map(open).collect()
     }
 
-    fn damage(&self, damage: RunDamage) -> CheckpointDamage {
+    pub(crate) fn damage(&self, damage: RunDamage) -> CheckpointDamage {
         let RunDamage { number, offset, detail, keys } = damage;
         let rows = keys.map(|(first, last)| broker::describe_rows(&first, &last));
         CheckpointDamage { rows, ..CheckpointDamage::new(&self.run_path(number), offset, &detail) }
@@ -447,7 +486,7 @@ impl CheckpointStore {
     }
 
     /// Writes a run, durably.
-    fn write_run_by(
+    pub(super) fn write_run_by(
         &self,
         number: u64,
         write: impl FnOnce(&mut FileWriter<'_>) -> io::Result<()>,
@@ -570,6 +609,18 @@ impl CheckpointDamage {
 impl std::fmt::Debug for CheckpointStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CheckpointStore").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+/// The lowest and the highest entry that a row names. Of rows that share a block, a run only knows those of all.
+fn entries_of(row: &Row) -> Option<(Lsn, Lsn)> {
+    if row.is_alone || row.entries.is_none() {
+        return row.entries;
+    }
+    let value = row.value.as_ref()?;
+    match broker::entries_in_row(&row.key, value.clone()) {
+        Ok(entries) => Some((*entries.first()?, *entries.last()?)),
+        Err(_) => row.entries,
     }
 }
 

@@ -99,7 +99,7 @@ fn texts(messages: &[Envelope]) -> Vec<String> {
 }
 
 /// All of them, the newest last.
-const FIXTURES: [&str; 2] = ["0.1", "0.1-runs-2"];
+const FIXTURES: [&str; 3] = ["0.1", "0.1-runs-2", "0.1-runs-3"];
 
 #[test]
 fn a_directory_of_any_format_is_read() {

@@ -16,3 +16,4 @@ mod power_cuts;
 mod random_checkpoint_images;
 mod releasing;
 mod served;
+mod tables;
