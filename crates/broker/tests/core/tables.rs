@@ -10,7 +10,7 @@ fn sealed() -> (Broker, Rows) {
     let (mut broker, mut rows) = (Broker::new(Settings::default()), Rows::default());
     for kind in TableKind::ALL {
         let table = broker.table(kind);
-        [b"one", b"two", b"six"].map(|key| table.put(key, b"early"));
+        [b"one", b"two", b"six"].into_iter().for_each(|key| table.put(key, b"early"));
     }
     rows.lay_over(&broker.seal());
     for kind in TableKind::ALL {

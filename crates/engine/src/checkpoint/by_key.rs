@@ -7,7 +7,8 @@ use broker::{Found, Want};
 use bytes::Bytes;
 use journal::storage::StorageFile;
 
-use super::store::{CheckpointDamage, CheckpointStore};
+use super::damage::CheckpointDamage;
+use super::store::CheckpointStore;
 use crate::run::{Merged, Run, RunFile};
 
 /// Finds in runs what is wanted in memory.
@@ -208,6 +209,7 @@ mod tests {
 
     fn reads_of_others(table: TableKind) -> usize {
         let (store, runs) = without_files(table, 20_000);
+        assert!(runs[0].filters.len() == if table.is_read_by_point() { 5 } else { 0 });
         let mut by_key = RunsByKey::new(&store, &runs);
         let others = (0..20_000u32).map(|number| row(table, (number * 2 + 1).to_be_bytes().to_vec()));
         let there = row(table, 500u32.to_be_bytes().to_vec());

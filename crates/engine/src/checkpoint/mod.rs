@@ -7,6 +7,7 @@
 //! longer replay and nothing else.
 
 mod by_key;
+mod damage;
 mod dead_rows;
 mod job;
 mod live;
@@ -24,10 +25,10 @@ use crate::engine::Engine;
 use crate::run::Run;
 
 pub(crate) use by_key::RunsByKey;
+pub use damage::CheckpointDamage;
 pub use job::{CheckpointDone, CheckpointError, CheckpointJob};
 use job::{Space, Work};
 pub(crate) use manifest::{Manifest, RunName, StateFiles};
-pub use store::CheckpointDamage;
 pub(crate) use store::{Bring, CheckpointStore, Loaded};
 
 /// Where the checkpoints of an engine stand.

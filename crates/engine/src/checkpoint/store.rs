@@ -1,5 +1,7 @@
 //! The folder of a vhost's checkpoints.
 
+mod ballast;
+
 use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -9,6 +11,8 @@ use bytes::{Bytes, BytesMut};
 use journal::LogName;
 use journal::storage::{Storage, StorageFile};
 
+use self::ballast::{BALLAST, BALLAST_SHARE};
+use super::damage::CheckpointDamage;
 use super::dead_rows::DeadRows;
 use super::job::CheckpointError;
 use super::manifest::{Manifest, RunName, StateFiles};
@@ -30,11 +34,6 @@ const RUN_1: &str = "run-";
 const LAST_RUN_1: &str = "last-";
 const MANIFEST: &str = "manifest-";
 const TEMPORARY: &str = ".tmp";
-/// A file that only takes room, to be given to the next checkpoint when there is no other: without it nothing of a full
-/// journal could be freed.
-const BALLAST: &str = "ballast";
-/// Of the storage's reserve, one in this many parts is the least ballast.
-const BALLAST_SHARE: u64 = 8;
 /// Manifests that are kept: the newest and one to fall back on.
 const KEPT: usize = 2;
 /// A run is synced each time that so much of it is written: a flood of it would delay the syncs of the journal.
@@ -168,40 +167,6 @@ impl CheckpointStore {
             }
             Ok(())
         })
-    }
-
-    /// Gives the ballast's room to whoever comes first. False if there was none.
-    pub(super) fn drop_ballast(&self) -> Result<bool, CheckpointError> {
-        let path = self.path(BALLAST);
-        let exists = self.check(&path, self.storage.exists(&path))?;
-        if exists {
-            self.check(&path, self.storage.remove(&path))?;
-        }
-        Ok(exists)
-    }
-
-    /// Makes the ballast large enough for somewhat more than so many bytes. What can't be had now is tried for
-    /// after the next.
-    pub(crate) fn keep_ballast(&self, run_bytes: u64) {
-        if self.ballast_bytes_min == 0 {
-            return;
-        }
-        let bytes = self.ballast_bytes_min.max(run_bytes + run_bytes / 4);
-        if let Err(error) = self.resize_ballast(bytes) {
-            tracing::debug!(folder = self.folder, bytes, %error, "no room for the ballast");
-        }
-    }
-
-    fn resize_ballast(&self, bytes: u64) -> io::Result<()> {
-        let path = self.path(BALLAST);
-        let exists = self.storage.exists(&path)?;
-        let file = if exists { self.storage.open(&path)? } else { self.storage.create(&path)? };
-        let before = file.len()?;
-        if before > 2 * bytes {
-            return file.set_len(bytes);
-        }
-        // Part of it is better than nothing, but a file system may have taken all that there was for it.
-        file.preallocate(bytes.max(before)).inspect_err(|_| drop(file.set_len(before)))
     }
 
     /// Writes a manifest, removes all but the last two and what neither of them names, and says which position the older of
@@ -571,38 +536,6 @@ impl CheckpointStore {
 
     fn check<T>(&self, file: &str, result: io::Result<T>) -> Result<T, CheckpointError> {
         result.map_err(|source| CheckpointError { file: file.to_owned(), source })
-    }
-}
-
-/// What is wrong with a checkpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckpointDamage {
-    /// The file, relative to the data directory.
-    pub file: String,
-    /// Where in the file, in bytes.
-    pub offset: u64,
-    /// What is wrong there.
-    pub detail: String,
-    /// It is whole, but this version does not understand it.
-    pub is_newer: bool,
-    /// The rows that were there, in words; nothing if nobody knows.
-    pub rows: Option<String>,
-}
-
-impl CheckpointDamage {
-    fn new(file: &str, offset: u64, detail: &str) -> Self {
-        Self { file: file.to_owned(), offset, detail: detail.to_owned(), is_newer: false, rows: None }
-    }
-
-    fn newer(file: &str) -> Self {
-        Self { is_newer: true, ..Self::new(file, 0, "a newer Forebay wrote it") }
-    }
-
-    fn unreadable(file: &str, error: &io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::NotFound => Self::new(file, 0, "the file is missing"),
-            _ => Self::new(file, 0, &format!("the disk cannot read it ({error})")),
-        }
     }
 }
 

@@ -61,6 +61,12 @@ impl Filters {
         })
     }
 
+    /// How many there are.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.starts.len()
+    }
+
     fn filter(&self, start: u32) -> Filter<'_> {
         read(&mut &self.encoded[start as usize..]).expect("checked when it was read")
     }
