@@ -94,6 +94,12 @@ fn code_and_text(refusal: &Refusal, vhost: &ShortString) -> (ReplyCode, String) 
                 "the binding takes {bytes} bytes, the limit is {limit}; give it fewer or shorter arguments"
             ),
         ),
+        Refusal::QueueHalted { queue: name, reason } => {
+            (PreconditionFailed, format!("{} is halted: {reason}", queue(name)))
+        }
+        Refusal::MessageLost { reason } => {
+            (PreconditionFailed, format!("a message without acknowledgement is lost: {reason}"))
+        }
         Refusal::TooManyUnacked { limit } => (
             PreconditionFailed,
             format!("the channel holds {limit} unacknowledged deliveries, its limit; acknowledge some first"),

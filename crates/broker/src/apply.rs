@@ -89,7 +89,12 @@ impl Broker {
         released: &mut dyn FnMut(Place),
     ) -> u64 {
         let Some(queue) = self.queues.get_mut(&number) else { return 0 };
-        queue.strand.purge(below, except, &mut |slot| release_volatile(slot, released))
+        let count = queue.strand.purge(below, except, &mut |slot| release_volatile(slot, released));
+        // What could not be read has gone with it.
+        if queue.strand.ready().messages == 0 && !queue.strand.has_damage() {
+            queue.halted = None;
+        }
+        count
     }
 
     fn apply_published(&mut self, targets: &[Target], envelope: &Envelope, place: Place) {

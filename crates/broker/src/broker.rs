@@ -1,6 +1,7 @@
 //! The state machine itself.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroU64;
 
 use field_table::ShortString;
 
@@ -41,7 +42,7 @@ pub struct Broker {
     /// Pages of deleted queues that a run still has.
     pub(crate) pages_gone: Vec<(QueueNumber, u64)>,
     pub(crate) consumers: Consumers,
-    pub(crate) next_consumer: u64,
+    pub(crate) next_consumer: NonZeroU64,
     pub(crate) connections: Connections,
     /// Who waits for direct replies, by address.
     pub(crate) replies: BTreeMap<ShortString, SessionId>,
@@ -134,7 +135,7 @@ impl Broker {
             queue_ledger: Ledger::default(),
             pages_gone: Vec::new(),
             consumers: Consumers::default(),
-            next_consumer: 1,
+            next_consumer: NonZeroU64::MIN,
             connections: Connections::default(),
             replies: BTreeMap::new(),
             tasks: Tasks::new(RandomStream::new(settings.seed)),

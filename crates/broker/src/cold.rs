@@ -8,7 +8,7 @@ use field_table::ShortString;
 use crate::broker::Broker;
 use crate::message::NextReady;
 use crate::output::Output;
-use crate::record::Record;
+use crate::record::{Record, Target};
 use crate::seal::{BrokenRow, page_key, read_page};
 use crate::{QueueNumber, Table, TableKind, Timestamp};
 
@@ -54,6 +54,16 @@ pub enum Found {
         /// These are all that are in front of this key, which is in the range and not its first; nothing: all of the range.
         up_to: Option<Vec<u8>>,
     },
+}
+
+impl Found {
+    /// The value of the one row that was wanted, if there is one.
+    pub(crate) fn row(self) -> Option<Bytes> {
+        match self {
+            Self::Row(row) => row,
+            Self::Range { .. } => None,
+        }
+    }
 }
 
 impl Want {
@@ -148,6 +158,14 @@ impl Broker {
         page.map(|_| ()).ok_or_else(|| BrokenRow::of(&want.row_key()))
     }
 
+    /// Whether the record adds messages to a page that cannot be read, so that there is no place for them.
+    #[must_use]
+    pub fn is_blocked_by_damage(&self, record: &Record) -> bool {
+        let Record::Published { targets, .. } = record else { return false };
+        let queue = |target: &Target| self.queues.get(&target.queue).filter(|queue| queue.halted.is_some());
+        targets.iter().any(|target| queue(target).is_some_and(|of| of.strand.is_damaged_at(target.sequence)))
+    }
+
     /// Whether it is not in memory, and there is still somebody to give it to.
     #[must_use]
     pub fn is_cold(&self, want: &Want) -> bool {
@@ -187,7 +205,7 @@ impl Broker {
     pub(crate) fn misses_next(&mut self, name: &ShortString, out: &mut Output) -> bool {
         let Some(number) = self.queue_names.get(name).copied() else { return false };
         let Some(queue) = self.queues.get_mut(&number) else { return false };
-        let is_missed = queue.strand.next_ready() == NextReady::Cold;
+        let is_missed = queue.halted.is_none() && queue.strand.next_ready() == NextReady::Cold;
         if is_missed {
             queue.strand.want_pages(|first| out.wants.push(Want::Page { queue: number, first }));
         }

@@ -1,13 +1,15 @@
 //! A consumer: who takes a queue's messages, and how many at a time.
 
+use std::num::NonZeroU64;
+
 use field_table::ShortString;
 
 use crate::number_map::NumberMap;
-use crate::{QueueNumber, SessionId};
+use crate::{QueueNumber, RequestTag, SessionId};
 
 /// The number of a consumer; never reused within a boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct ConsumerId(pub(crate) u64);
+pub(crate) struct ConsumerId(pub(crate) NonZeroU64);
 
 /// A consumer.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub(crate) struct Consumer {
     pub(crate) session: SessionId,
     pub(crate) tag: ShortString,
     pub(crate) queue: QueueNumber,
+    /// By which it was started.
+    pub(crate) request: RequestTag,
     pub(crate) no_ack: bool,
     /// Unacked deliveries at most, 0 for no limit of its own.
     pub(crate) prefetch: u16,

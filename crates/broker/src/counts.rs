@@ -95,6 +95,8 @@ pub struct Totals {
     pub messages_unacked: u64,
     /// Bytes of their bodies; of tasks that nobody has, too.
     pub messages_unacked_bytes: u64,
+    /// Queues that hand nothing out, because something of theirs cannot be read.
+    pub queues_halted: u64,
     /// Tasks that are unfinished, or whose results are kept.
     pub tasks: u64,
     /// Tasks that wait for a time.
@@ -131,6 +133,7 @@ impl crate::Broker {
         };
         for queue in self.queues.values() {
             let (ready, held) = (queue.strand.ready(), queue.strand.held());
+            totals.queues_halted += u64::from(queue.halted.is_some());
             totals.messages_ready += ready.messages;
             totals.messages_ready_bytes += ready.body_bytes;
             let counts = queue.tasks.as_ref().map(|tasks| tasks.counts).unwrap_or_default();

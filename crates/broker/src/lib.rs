@@ -16,6 +16,7 @@ mod counts;
 mod effect;
 mod envelope;
 mod equivalence;
+mod halt;
 mod identity;
 mod ledger;
 mod message;
@@ -33,6 +34,7 @@ mod salvage;
 mod seal;
 mod session;
 mod standalone;
+mod standing;
 mod table;
 mod task;
 mod transaction;
@@ -48,6 +50,7 @@ pub use command::{Binding, Command, Consume, DeclareExchange, DeclareQueue, Oper
 pub use counts::{Counters, Totals};
 pub use effect::{Addressed, Answer, Effect, Recipient, ReplyHead, StoredMessage};
 pub use envelope::{BrokenEnvelope, Envelope};
+pub use halt::Undeliverable;
 pub use identity::{ConnectionId, QueueNumber, RequestTag, SessionId, Timestamp};
 pub use number_map::NumberMap;
 pub use operations::CRASHES_MAX;
@@ -61,8 +64,9 @@ pub use refusal::{Described, Refusal, Resource};
 pub use reply_to::{REPLY_QUEUE, is_reply_address};
 pub use room::Room;
 pub use salvage::{Conclusions, LostMessage};
-pub use seal::{BrokenRow, Row, Sealed, describe_rows, entries_in_row};
+pub use seal::{BodyInRow, BodyOwner, BrokenRow, Row, Sealed, bodies_in_row, describe_rows, entries_in_row};
 pub use standalone::{Complete, Enqueue, Fail, IdempotencyKey, Lease, Standalone, Until};
+pub use standing::{Holding, Standing};
 pub use table::{Lookup, Rest, Table, TableKind, Window, is_read_by_point};
 pub use task::{
     BrokenId, Grant, LeaseId, QueueReport, Seed, SettledBy, Settlement, SettlementKind, TaskAccepted,

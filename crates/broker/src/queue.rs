@@ -26,6 +26,8 @@ pub(crate) struct Queue {
     pub(crate) turns: VecDeque<ConsumerId>,
     /// The only consumer is an exclusive one.
     pub(crate) exclusive_consumer: bool,
+    /// Why it hands nothing out any more, if so: see `halt.rs`.
+    pub(crate) halted: Option<Box<str>>,
     /// Its messages are tasks.
     pub(crate) tasks: Option<Box<TaskQueue>>,
 }
@@ -45,6 +47,7 @@ impl Queue {
             consumers: Vec::new(),
             turns: VecDeque::new(),
             exclusive_consumer: false,
+            halted: None,
             tasks,
         }
     }

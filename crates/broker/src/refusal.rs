@@ -25,6 +25,18 @@ pub enum Refusal {
         /// The queue.
         queue: ShortString,
     },
+    /// The queue hands nothing out any more: something of it cannot be read.
+    QueueHalted {
+        /// The queue.
+        queue: ShortString,
+        /// What cannot be read, where it is, and what to do.
+        reason: String,
+    },
+    /// A message that nobody has to acknowledge cannot be read: it is gone.
+    MessageLost {
+        /// What cannot be read, where it is, and what to do.
+        reason: String,
+    },
     /// The queue has an exclusive consumer, or an exclusive consumer was asked for where others are.
     InExclusiveUse {
         /// The queue.

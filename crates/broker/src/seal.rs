@@ -34,8 +34,8 @@ use crate::task::{Task, TaskId};
 use crate::varint::Cursor;
 use crate::{Lsn, QueueNumber};
 
-pub use restore::{BrokenRow, entries_in_row};
-pub(crate) use restore::{page_key, read_page};
+pub use restore::{BodyInRow, BodyOwner, BrokenRow, bodies_in_row, entries_in_row};
+pub(crate) use restore::{page_key, page_of_key, read_page};
 pub use rows::Row;
 pub use words::describe_rows;
 

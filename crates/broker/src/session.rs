@@ -78,6 +78,16 @@ pub(crate) enum Mode {
     Transaction(Transaction),
 }
 
+impl Mode {
+    /// The open transaction, if it has one.
+    pub(crate) fn transaction(&self) -> Option<&Transaction> {
+        match self {
+            Self::Transaction(open) => Some(open),
+            Self::Plain | Self::Confirm { .. } => None,
+        }
+    }
+}
+
 impl Session {
     /// A session holds this many unacked deliveries at most, also where no prefetch is set: what is held is in
     /// memory (promise P7).

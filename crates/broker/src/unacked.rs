@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::QueueNumber;
 use crate::consumer::ConsumerId;
+use crate::{QueueNumber, Timestamp};
 
 /// A delivery that its client has not settled yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(crate) struct Delivery {
     pub(crate) sequence: u64,
     /// `None` for a message taken by `Get`.
     pub(crate) consumer: Option<ConsumerId>,
+    /// When it was handed out.
+    pub(crate) at: Timestamp,
 }
 
 /// Unacked deliveries in the order of their tags.
@@ -22,8 +24,15 @@ pub(crate) struct Delivery {
 /// and memory within twice what is unacked.
 #[derive(Debug, Default)]
 pub(crate) struct Unacked {
-    entries: VecDeque<(u64, Option<Delivery>)>,
+    entries: VecDeque<Entry>,
     live: usize,
+}
+
+/// A delivery, or the hole that it has left.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    delivery: Delivery,
+    is_hole: bool,
 }
 
 impl Unacked {
@@ -31,17 +40,28 @@ impl Unacked {
         self.live
     }
 
+    /// All deliveries, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Delivery> {
+        self.entries.iter().filter(|entry| !entry.is_hole).map(|entry| &entry.delivery)
+    }
+
     /// Adds a delivery whose tag is above all others.
     pub(crate) fn push(&mut self, delivery: Delivery) {
-        debug_assert!(self.entries.back().is_none_or(|(tag, _)| *tag < delivery.tag));
-        self.entries.push_back((delivery.tag, Some(delivery)));
+        debug_assert!(self.entries.back().is_none_or(|last| last.delivery.tag < delivery.tag));
+        self.entries.push_back(Entry { delivery, is_hole: false });
         self.live += 1;
+    }
+
+    /// The delivery with this tag.
+    pub(crate) fn get(&self, tag: u64) -> Option<&Delivery> {
+        self.find(tag).map(|at| &self.entries[at].delivery)
     }
 
     /// Takes the delivery with this tag.
     pub(crate) fn take(&mut self, tag: u64) -> Option<Delivery> {
-        let at = self.entries.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?;
-        let delivery = self.entries[at].1.take()?;
+        let at = self.find(tag)?;
+        self.entries[at].is_hole = true;
+        let delivery = self.entries[at].delivery;
         self.live -= 1;
         self.close_holes();
         Some(delivery)
@@ -49,10 +69,9 @@ impl Unacked {
 
     /// Takes all deliveries up to this tag, in order. `None`, and nothing taken, if the tag itself is not unacked.
     pub(crate) fn take_up_to(&mut self, tag: u64, taken: &mut Vec<Delivery>) -> Option<()> {
-        let at = self.entries.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?;
-        self.entries[at].1?;
+        let at = self.find(tag)?;
         let before = taken.len();
-        taken.extend(self.entries.drain(..=at).filter_map(|(_, delivery)| delivery));
+        taken.extend(self.entries.drain(..=at).filter_map(Entry::living));
         self.live -= taken.len() - before;
         self.close_holes();
         Some(())
@@ -60,26 +79,38 @@ impl Unacked {
 
     /// Takes all deliveries, in order.
     pub(crate) fn take_all(&mut self, taken: &mut Vec<Delivery>) {
-        taken.extend(self.entries.drain(..).filter_map(|(_, delivery)| delivery));
+        taken.extend(self.entries.drain(..).filter_map(Entry::living));
         self.live = 0;
     }
 
     /// Puts deliveries back that were taken before.
     pub(crate) fn put_back(&mut self, deliveries: impl IntoIterator<Item = Delivery>) {
-        let mut all: Vec<_> = self.entries.drain(..).filter_map(|(_, delivery)| delivery).collect();
+        let mut all: Vec<_> = self.entries.drain(..).filter_map(Entry::living).collect();
         all.extend(deliveries);
         all.sort_unstable_by_key(|delivery| delivery.tag);
         self.live = all.len();
-        self.entries = all.into_iter().map(|delivery| (delivery.tag, Some(delivery))).collect();
+        self.entries = all.into_iter().map(|delivery| Entry { delivery, is_hole: false }).collect();
+    }
+
+    /// Where the delivery with this tag is.
+    fn find(&self, tag: u64) -> Option<usize> {
+        let at = self.entries.binary_search_by_key(&tag, |entry| entry.delivery.tag).ok()?;
+        (!self.entries[at].is_hole).then_some(at)
     }
 
     fn close_holes(&mut self) {
-        while let Some((_, None)) = self.entries.front() {
+        while self.entries.front().is_some_and(|first| first.is_hole) {
             self.entries.pop_front();
         }
         if self.entries.len() > 64 && self.entries.len() > 2 * self.live {
-            self.entries.retain(|(_, delivery)| delivery.is_some());
+            self.entries.retain(|entry| !entry.is_hole);
         }
+    }
+}
+
+impl Entry {
+    fn living(self) -> Option<Delivery> {
+        (!self.is_hole).then_some(self.delivery)
     }
 }
 
@@ -90,9 +121,15 @@ mod tests {
     fn unacked(tags: impl IntoIterator<Item = u64>) -> Unacked {
         let mut unacked = Unacked::default();
         for tag in tags {
-            unacked.push(Delivery { tag, queue: QueueNumber(1), sequence: tag, consumer: None });
+            let (queue, at) = (QueueNumber(1), Timestamp(0));
+            unacked.push(Delivery { tag, queue, sequence: tag, consumer: None, at });
         }
         unacked
+    }
+
+    #[test]
+    fn a_delivery_takes_48_bytes() {
+        assert_eq!(size_of::<Entry>(), 48);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::message::Page;
 use crate::place::Home;
 use crate::record::{BindingDefinition, ExchangeDefinition, QueueDefinition};
 use crate::seal::read_page;
@@ -53,12 +54,13 @@ impl Broker {
     /// The durable state, all of which has to be in memory. Costs a look at every message: for tests, simulation and inspection.
     #[must_use]
     pub fn durable_view(&self) -> DurableView {
-        self.durable_view_with(|want| panic!("{want:?} is not in memory"))
+        self.durable_view_with(|want| panic!("{want:?} is not in memory")).expect("it is all there")
     }
 
-    /// The durable state; `read` answers for what is not in memory, which stays so.
+    /// The durable state; `read` answers for what is not in memory, which stays so. Nothing if it cannot.
     #[must_use]
-    pub fn durable_view_with(&self, mut read: impl FnMut(Want) -> Found) -> DurableView {
+    pub fn durable_view_with(&self, mut read: impl FnMut(Want) -> Option<Found>) -> Option<DurableView> {
+        let mut is_whole = true;
         let mut queues: Vec<QueueView> = self
             .queues
             .values()
@@ -67,22 +69,28 @@ impl Broker {
                 definition: queue.definition.clone(),
                 messages: journaled(queue.strand.sequenced_with(|first| {
                     let found = read(Want::Page { queue: queue.definition.number, first });
-                    let Found::Row(Some(page)) = found else { panic!("a run has it") };
-                    read_page(page).expect("a run has it as it was written")
+                    let page = found.and_then(Found::row).and_then(read_page);
+                    is_whole &= page.is_some();
+                    page.unwrap_or_else(Page::new)
                 }))
                 .collect(),
             })
             .collect();
-        let tables = self.tables.iter().map(|table| (table.kind(), table.rows_with(&mut read)));
-        let tables = tables.filter(|(_, rows)| !rows.is_empty()).collect();
+        let mut tables = Vec::new();
+        for table in self.tables.iter() {
+            let rows = table.rows_with(&mut read)?;
+            if !rows.is_empty() {
+                tables.push((table.kind(), rows));
+            }
+        }
         queues.sort_unstable_by_key(|queue| queue.definition.number);
-        DurableView {
+        is_whole.then(|| DurableView {
             exchanges: self.topology.exchanges().filter(|exchange| exchange.durable).cloned().collect(),
             bindings: self.topology.bindings().filter(|binding| self.is_durable_binding(binding)).collect(),
             queues,
             tasks: self.tasks.iter().map(SealedTask::of).map(|task| (task.id, task.row)).collect(),
             tables,
-        }
+        })
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Counts {
     pub journal_bytes: u64,
     /// Segments that the journal has sealed since the start.
     pub segments_sealed: u64,
+    /// Compactions of old segments that the journal has done since the start.
+    pub compactions: u64,
     /// Publishes are refused because the storage is low.
     pub storage_is_low: bool,
     /// Bytes that the storage has room for; `u64::MAX` if nobody knows.
@@ -40,6 +42,7 @@ impl Engine {
             journal_bytes: writer
                 .map_or(0, |writer| writer.segments().iter().map(|segment| segment.bytes).sum()),
             segments_sealed: writer.map_or(0, |writer| writer.sealed_count()),
+            compactions: writer.map_or(0, |writer| writer.compacted_count()),
             storage_is_low: self.storage_room().is_low,
             storage_room_bytes: self.storage_room().room_bytes,
             body_cache_bytes: self.bodies.resident_bytes(),

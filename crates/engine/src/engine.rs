@@ -6,6 +6,7 @@ use broker::{
     Addressed, Broker, Command, ConnectionId, DurableView, Home, Lsn, NumberMap, Output, Table, TableKind,
     Timestamp, Volatile, Want,
 };
+use bytes::BytesMut;
 use field_table::ShortString;
 use journal::{Help, State, Writer};
 
@@ -47,6 +48,8 @@ pub struct Engine {
     pub(crate) lone: Lone,
     /// A batch of commands is being taken, by the thread of the one who sent it.
     pub(crate) submitting: bool,
+    /// Something was submitted since [`Self::rest`] was last called.
+    pub(crate) was_busy: bool,
     /// What the journal wants of that thread.
     pub(crate) helper: Option<Arc<dyn Help>>,
     /// When the open entry is written although nobody waits for it.
@@ -118,6 +121,9 @@ impl Engine {
             self.submit_failed(commands);
             return;
         }
+        self.was_busy = true;
+        // Nothing of this boot is told before it is written down that there is this boot.
+        self.entry_wanted |= self.appended < self.began_at;
         self.measure_room(now, connection);
         let refusals = self.refusals();
         let mut charged = self.out.entry.bytes.len();
@@ -149,7 +155,7 @@ impl Engine {
         // First the next write, then the effects of the last: the disk is slower than we are.
         self.look_for_room(now);
         self.commit(now);
-        self.take_reads();
+        self.take_reads(now);
         self.release_waiting();
         self.read_missing();
         self.return_credit();
@@ -198,17 +204,21 @@ impl Engine {
         has_credit
     }
 
-    /// The durable state as of the last entry that was handed to the journal; nothing while more than that has happened.
-    /// Costs a look at every message: for simulation and inspection.
+    /// The durable state as of the last entry that was handed to the journal; nothing while more than that has happened, or
+    /// while a job may have removed what has to be read for it. Costs a look at every message: for simulation and inspection.
     ///
     /// # Panics
-    /// If a row of it cannot be read.
+    /// If a row of it cannot be read, and no job is under way.
     #[must_use]
     pub fn view_at_last_entry(&self) -> Option<DurableView> {
         let store = self.checkpoints.store();
         let mut runs = RunsByKey::new(&store, self.checkpoints.runs());
-        let read = |want| runs.find(&want).expect("the runs are whole");
-        self.out.entry.bytes.is_empty().then(|| self.broker.durable_view_with(read))
+        let may_be_gone = self.checkpoints.is_under_way();
+        let read = |want: Want| {
+            let found = runs.find(&want);
+            if may_be_gone { found.ok() } else { Some(found.expect("the runs are whole")) }
+        };
+        self.out.entry.bytes.is_empty().then(|| self.broker.durable_view_with(read)).flatten()
     }
 
     /// Packs the messages that nobody has, also those that will be wanted soon. For simulation: it must change nothing but memory.
@@ -219,6 +229,22 @@ impl Engine {
     /// Lets all state leave memory that can. For simulation: it must change nothing but memory.
     pub fn evict_all(&mut self) {
         self.broker.evict(self.checkpoints.written_seal(), 0);
+    }
+
+    /// The queues that hand nothing out because something of theirs cannot be read, with the reasons.
+    pub fn halted_queues(&self) -> impl Iterator<Item = (&ShortString, &str)> {
+        self.broker.halted_queues()
+    }
+
+    /// Lets go of the memory that only a busy vhost makes use of, if nothing was submitted since this was last called: bodies are
+    /// read back from the journal when somebody wants them. To be called every few seconds.
+    pub fn rest(&mut self) {
+        let was_busy = std::mem::take(&mut self.was_busy);
+        if !was_busy && self.is_drained() && self.waiting.is_empty() && self.reads.is_empty() {
+            self.out.entry.bytes = BytesMut::new();
+            self.out.effects.shrink_to_fit();
+            self.bodies.rest();
+        }
     }
 
     /// Gives a table of the core to `act`, with the list of what is wanted of it. For tests: what `act` changes is in no journal, and survives

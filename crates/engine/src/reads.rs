@@ -1,9 +1,11 @@
 //! Messages that are not in memory are read back from the journal, and those that come behind them as well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use broker::{ConnectionId, Lsn, SessionId, StoredMessage};
+use broker::{ConnectionId, Lsn, SessionId, StoredMessage, Timestamp};
+
+use journal::BodyError;
 
 use crate::bodies::{Bodies, Found};
 use crate::engine::Engine;
@@ -18,12 +20,23 @@ pub(crate) struct Reads {
     first_line: usize,
     /// Some line misses something and may not have asked.
     wanted: bool,
+    /// Entries of which not all is left: their parts are read one by one.
+    apart: BTreeSet<Lsn>,
     /// What one line is about to be handed; kept for its memory.
     upcoming: Vec<StoredMessage>,
 }
 
 /// A part of an entry.
-type Part = (Lsn, Range<u32>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Part {
+    lsn: Lsn,
+    range: Range<u32>,
+    /// There are bytes in it that nobody wants.
+    has_gaps: bool,
+}
+
+/// So many entries are remembered of which not all is left.
+const APART_MAX: usize = 1024;
 
 /// Wanted parts of one entry that lie closer together than this are read in one go.
 const READ_GAP_BYTES_MAX: u32 = 64 * 1024;
@@ -37,7 +50,7 @@ const AHEAD_SHARE: u64 = 16;
 
 impl Engine {
     /// Takes what the journal has read.
-    pub(crate) fn take_reads(&mut self) {
+    pub(crate) fn take_reads(&mut self, now: Timestamp) {
         if self.reads.under_way.is_empty() {
             return;
         }
@@ -46,14 +59,12 @@ impl Engine {
             writer.completed_reads(&mut done);
         }
         for read in done {
-            let Some((lsn, range)) = self.reads.end(read.ticket) else { continue };
+            let Some(Part { lsn, range, has_gaps }) = self.reads.end(read.ticket) else { continue };
             match read.result {
                 Ok(bytes) => self.bodies.entry_read(lsn, range.start, bytes),
-                Err(error) => self.fail_with(format!(
-                    "a message body of entry {} can't be read back: {error}. Nothing more is confirmed; \
-                     check the disk, then look with `forebay doctor DIR`",
-                    lsn.0
-                )),
+                // A compaction has kept what lives of the entry, and nothing between.
+                Err(BodyError::Trimmed { .. }) if has_gaps => self.reads.note_apart(lsn),
+                Err(error) => self.read_failed(now, lsn, &range, &error),
             }
             // A line whose turn had not come may ask now.
             self.reads.wanted = true;
@@ -94,7 +105,8 @@ impl Engine {
         let ready = line.effects.iter().take_while(|addressed| addressed.after <= self.durable);
         let messages = ready.filter_map(|addressed| addressed.effect.message());
         let bytes_max = self.bodies.read_back.budget_bytes() / WANTED_SHARE;
-        let missing = missing(messages.copied(), &mut self.bodies, self.durable, bytes_max);
+        let apart = &self.reads.apart;
+        let missing = missing(messages.copied(), &mut self.bodies, self.durable, bytes_max, apart);
         if missing.is_empty() {
             return false;
         }
@@ -113,7 +125,8 @@ impl Engine {
         let bytes = (budget_bytes / AHEAD_SHARE).min(share_bytes).min(budget_bytes / 2 / lines);
         let mut upcoming = std::mem::take(&mut self.reads.upcoming);
         self.broker.upcoming(session, bytes, &mut upcoming);
-        let missing = missing(upcoming.drain(..), &mut self.bodies, self.durable, bytes);
+        let apart = &self.reads.apart;
+        let missing = missing(upcoming.drain(..), &mut self.bodies, self.durable, bytes, apart);
         self.reads.upcoming = upcoming;
         let Some(writer) = &mut self.writer else { return };
         for part in missing {
@@ -122,29 +135,49 @@ impl Engine {
     }
 }
 
+impl Part {
+    fn covers(&self, other: &Self) -> bool {
+        let (wider, range) = (&self.range, &other.range);
+        self.lsn == other.lsn && wider.start <= range.start && range.end <= wider.end
+    }
+}
+
 impl Reads {
     /// The entries that are being read.
     pub(crate) fn entries(&self) -> impl Iterator<Item = Lsn> + '_ {
-        self.under_way.values().map(|(lsn, _)| *lsn)
+        self.under_way.values().map(|part| part.lsn)
+    }
+
+    /// None is under way.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.under_way.is_empty()
     }
 
     /// Asks for a part, if it is not on its way. The ticket by which it comes.
-    fn ask(&mut self, writer: &mut dyn journal::Writer, (lsn, range): Part) -> u64 {
-        let covers = |(of, wider): &Part| *of == lsn && wider.start <= range.start && range.end <= wider.end;
-        if let Some((ticket, _)) = self.under_way.iter().find(|(_, part)| covers(part)) {
+    fn ask(&mut self, writer: &mut dyn journal::Writer, part: Part) -> u64 {
+        if let Some((ticket, _)) = self.under_way.iter().find(|(_, wider)| wider.covers(&part)) {
             return *ticket;
         }
         self.next_ticket += 1;
-        self.under_way_bytes += u64::from(range.end - range.start);
-        writer.read(self.next_ticket, journal::Lsn(lsn.0), u64::from(range.start)..u64::from(range.end));
-        self.under_way.insert(self.next_ticket, (lsn, range));
+        let Range { start, end } = part.range;
+        self.under_way_bytes += u64::from(end - start);
+        writer.read(self.next_ticket, journal::Lsn(part.lsn.0), u64::from(start)..u64::from(end));
+        self.under_way.insert(self.next_ticket, part);
         self.next_ticket
     }
 
     fn end(&mut self, ticket: u64) -> Option<Part> {
         let part = self.under_way.remove(&ticket)?;
-        self.under_way_bytes -= u64::from(part.1.end - part.1.start);
+        self.under_way_bytes -= u64::from(part.range.end - part.range.start);
         Some(part)
+    }
+
+    fn note_apart(&mut self, lsn: Lsn) {
+        if self.apart.len() == APART_MAX {
+            // It costs one more read to find out again.
+            self.apart.clear();
+        }
+        self.apart.insert(lsn);
     }
 
     /// Whether nothing is under way that was asked for up to this ticket.
@@ -160,13 +193,15 @@ fn missing(
     bodies: &mut Bodies,
     durable: Lsn,
     bytes_max: u64,
+    apart: &BTreeSet<Lsn>,
 ) -> Vec<Part> {
     let mut parts = Parts::default();
     for message in messages {
         if let Found::InJournal(lsn, range) = bodies.find(message)
             && lsn <= durable
         {
-            parts.add(lsn, range);
+            let gap_bytes_max = if apart.contains(&lsn) { 0 } else { READ_GAP_BYTES_MAX };
+            parts.add(lsn, range, gap_bytes_max);
             if parts.bytes > bytes_max {
                 break;
             }
@@ -186,21 +221,23 @@ impl Parts {
     /// Messages of a session may come in turn from so many places.
     const OPEN: usize = 8;
 
-    fn add(&mut self, lsn: Lsn, range: Range<u32>) {
-        let is_near = |(of, part): &&mut Part| {
-            *of == lsn
-                && range.start <= part.end.saturating_add(READ_GAP_BYTES_MAX)
-                && part.start <= range.end.saturating_add(READ_GAP_BYTES_MAX)
+    /// Adds a part, to another one if no more than so many bytes that nobody wants lie between the two.
+    fn add(&mut self, lsn: Lsn, range: Range<u32>, gap_bytes_max: u32) {
+        let is_near = |part: &&mut Part| {
+            part.lsn == lsn
+                && range.start <= part.range.end.saturating_add(gap_bytes_max)
+                && part.range.start <= range.end.saturating_add(gap_bytes_max)
         };
         match self.parts.iter_mut().rev().take(Self::OPEN).find(is_near) {
-            Some((_, part)) => {
+            Some(Part { range: part, has_gaps, .. }) => {
                 let before = part.end - part.start;
+                *has_gaps |= range.start > part.end || part.start > range.end;
                 *part = part.start.min(range.start)..part.end.max(range.end);
                 self.bytes += u64::from(part.end - part.start - before);
             }
             None => {
                 self.bytes += u64::from(range.end - range.start);
-                self.parts.push((lsn, range));
+                self.parts.push(Part { lsn, range, has_gaps: false });
             }
         }
     }
@@ -210,19 +247,32 @@ impl Parts {
 mod tests {
     use super::*;
 
+    fn part(lsn: u64, range: Range<u32>, has_gaps: bool) -> Part {
+        Part { lsn: Lsn(lsn), range, has_gaps }
+    }
+
     #[test]
     fn reads_that_lie_close_together_become_one() {
         let mut parts = Parts::default();
-        let wanted = [
+        for (lsn, range) in [
             (2, 0..10),
             (1, 500_000..500_010),
             (1, 100..200),
             (1, 0..50),
             (2, 60_000..60_020),
-            (1, 500_020..500_030),
-        ];
-        wanted.into_iter().for_each(|(lsn, range)| parts.add(Lsn(lsn), range));
-        assert_eq!(parts.parts, [(Lsn(2), 0..60_020), (Lsn(1), 500_000..500_030), (Lsn(1), 0..200)]);
+            (1, 500_010..500_030),
+        ] {
+            parts.add(Lsn(lsn), range, READ_GAP_BYTES_MAX);
+        }
+        let expected = [part(2, 0..60_020, true), part(1, 500_000..500_030, false), part(1, 0..200, true)];
+        assert_eq!(parts.parts, expected);
         assert_eq!(parts.bytes, 60_020 + 30 + 200);
+    }
+
+    #[test]
+    fn of_an_entry_with_holes_only_what_touches_is_read_together() {
+        let mut parts = Parts::default();
+        [0..50, 60..70, 70..80].into_iter().for_each(|range| parts.add(Lsn(1), range, 0));
+        assert_eq!(parts.parts, [part(1, 0..50, false), part(1, 60..80, false)]);
     }
 }

@@ -90,9 +90,9 @@ impl Engine {
         }
         store.keep_ballast(runs.iter().map(|run| run.bytes).sum());
         let claimed = claim(journal, log, manifest.as_ref());
-        let (epoch, claim) = match (claimed, damage) {
+        let (epoch, claim) = match (claimed, &damage) {
             // The journal cannot know why nobody tells it where to begin.
-            (Err(_), Some(damage)) if manifest.is_none() => return Err(OpenError::Damaged(damage)),
+            (Err(_), Some(damage)) if manifest.is_none() => return Err(OpenError::Damaged(damage.clone())),
             (claimed, _) => claimed?,
         };
         if manifest.is_none() {
@@ -103,7 +103,7 @@ impl Engine {
         let newest = manifest.clone().filter(|_| !runs.is_empty()).map(|manifest| (manifest, runs));
         let checkpoints = Checkpoints::new(store.clone(), store.next_run()?, newest);
         let mut engine = Self::around(settings, broker, checkpoints, &claim, epoch);
-        engine.replay(claim, manifest.as_ref(), epoch, now)?;
+        engine.replay(claim, manifest.as_ref(), damage.as_ref(), epoch, now)?;
         Ok(engine)
     }
 
@@ -127,6 +127,7 @@ impl Engine {
             entry_wanted: false,
             lone: Lone::default(),
             submitting: false,
+            was_busy: false,
             helper: None,
             flush_at: None,
             links: NumberMap::default(),
@@ -148,6 +149,7 @@ impl Engine {
         &mut self,
         claim: Claim,
         manifest: Option<&Manifest>,
+        damage: Option<&CheckpointDamage>,
         epoch: Epoch,
         now: Timestamp,
     ) -> Result<(), OpenError> {
@@ -164,6 +166,9 @@ impl Engine {
                     break;
                 }
                 let record = record?;
+                if let Some(damage) = damage.filter(|_| self.broker.is_blocked_by_damage(&record)) {
+                    return Err(OpenError::Damaged(damage.clone()));
+                }
                 self.bring(&record)?;
                 self.broker.apply(record);
             }
@@ -171,7 +176,8 @@ impl Engine {
         }
         self.broker.evict(0, self.settings.state_bytes);
         self.writer = Some(writer);
-        self.open_entry(Lsn(tail.0).next());
+        // Without room for a busy vhost's entries: most may never be that.
+        self.out.entry.lsn = Lsn(tail.0).next();
         let position = manifest.map_or(Lsn::NONE, |manifest| manifest.position);
         let clean = tail.0 == 0 || manifest.is_some_and(|manifest| manifest.clean) && position.0 == tail.0;
         self.begin_boot(Record::Started { boot: epoch.0, time: now, clean });
@@ -200,12 +206,12 @@ impl Engine {
     }
 
     /// The first record of a boot. No effect leaves before it is durable: else a crash could hide that there ever was
-    /// this boot, and with it what was delivered in it.
+    /// this boot, and with it what was delivered in it. It is written with the first thing that is asked: a vhost that nobody uses
+    /// writes nothing.
     fn begin_boot(&mut self, started: Record) {
         started.write(&mut self.out.entry.bytes);
         self.broker.apply(started);
         self.began_at = self.out.entry.lsn;
-        self.append();
     }
 }
 

@@ -33,6 +33,10 @@ pub struct Settings {
     /// Bytes of the storage that publishes leave alone, for acks, deletions and the like. Default 0: publishes are refused
     /// when nothing is left, and so nothing may be left to make room with. The journal has to keep as much.
     pub storage_reserve_bytes: u64,
+    /// Old files of the journal may take so many bytes more than twice what lives in them. Default 256 MiB.
+    ///
+    /// Beyond it those with the least in them are compacted.
+    pub compaction_slack_bytes: u64,
     /// The secret behind lease ids and reply addresses. New and random for each boot; the default, zeros, is for tests.
     pub seed: broker::Seed,
 }
@@ -48,6 +52,7 @@ impl Default for Settings {
             entry_bytes_target: 1024 * 1024,
             idle_flush_ms: 5,
             storage_reserve_bytes: 0,
+            compaction_slack_bytes: 256 * 1024 * 1024,
             seed: broker::Seed::default(),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use broker::{Command, ConnectionId, Timestamp};
 use bytes::Bytes;
-use engine::Outlet;
+use engine::{Outlet, Pins};
 use field_table::ShortString;
 
 /// The world behind the HTTP side: users, virtual hosts and the clock. None of its methods waits, but for one.
@@ -56,6 +56,9 @@ pub trait Host: Send + Sync {
 
     /// Whether the connection may publish on, as [`engine::Engine::publish_credit`].
     fn has_credit(&self, connection: ConnectionId) -> bool;
+
+    /// What holds the journal's old files; the error says why nobody can tell. Looks at all that lives, which may take seconds.
+    fn pins(self: Arc<Self>) -> Pin<Box<dyn Future<Output = Result<Pins, String>> + Send>>;
 }
 
 /// What became of submitted commands.
@@ -89,6 +92,8 @@ pub enum Target<'a> {
     Queue(&'a [u8]),
     /// An exchange; the default one is empty.
     Exchange(&'a [u8]),
+    /// All of the virtual host.
+    VirtualHost,
 }
 
 /// Whether requests are served.

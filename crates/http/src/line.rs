@@ -8,6 +8,7 @@ use broker::{
     Answer, Command, ConnectionId, Effect, Envelope, RequestTag, SessionId, Standalone, TaskId, TaskView,
     Until,
 };
+use engine::Pins;
 use field_table::ShortString;
 use hyper::StatusCode;
 
@@ -74,6 +75,7 @@ impl Line {
         let (kind, name) = match target {
             Target::Queue(name) => ("queue", name),
             Target::Exchange(name) => ("exchange", name),
+            Target::VirtualHost => ("virtual host", self.host.name().as_bytes()),
         };
         let (right, name) = (format!("{right:?}").to_lowercase(), String::from_utf8_lossy(name));
         let detail =
@@ -129,6 +131,17 @@ impl Line {
         let seen = seen(self.watch(task, Until::Now).await?.soon().await?)?;
         self.authorise(right, Target::Queue(&seen.view.queue))?;
         Ok(seen)
+    }
+
+    /// What holds the journal's old files.
+    ///
+    /// # Errors
+    /// 503 when the server stops, has failed, or cannot tell.
+    pub(crate) async fn pins(&self) -> Result<Pins, Problem> {
+        let pins = Arc::clone(&self.host).pins().await;
+        pins.map_err(|why| {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "pins-unknown", "Not known", why).retry_after(5)
+        })
     }
 
     /// Sends a request whose answer nobody waits for.

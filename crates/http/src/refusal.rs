@@ -44,6 +44,9 @@ pub(crate) fn problem(refusal: Refusal) -> Problem {
             "Queue of another connection",
             format!("queue '{queue}' is exclusive to an AMQP connection"),
         ),
+        Refusal::QueueHalted { queue, reason } => {
+            conflict("queue-halted", "Queue halted", format!("queue '{queue}' is halted: {reason}"))
+        }
         Refusal::InExclusiveUse { queue } => conflict(
             "queue-in-exclusive-use",
             "Queue in exclusive use",
@@ -158,6 +161,7 @@ pub(crate) fn problem(refusal: Refusal) -> Problem {
         | Refusal::ConsumerTagInUse { .. }
         | Refusal::UnknownDeliveryTag { .. }
         | Refusal::TooManyUnacked { .. }
+        | Refusal::MessageLost { .. }
         | Refusal::ConfirmToTransaction
         | Refusal::TransactionToConfirm
         | Refusal::NotTransactional

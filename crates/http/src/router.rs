@@ -36,6 +36,8 @@ pub(crate) enum Endpoint {
     ReleaseLease,
     /// Publishes a message.
     Publish,
+    /// Tells what holds the journal's files.
+    ShowPins,
     /// Declares a queue.
     PutQueue,
     /// Describes a queue.
@@ -87,6 +89,7 @@ pub(crate) static ROUTES: &[Route] = &[
     Route { template: "/v1/leases/{id}/complete", methods: &[(Method::POST, Endpoint::CompleteLease)] },
     Route { template: "/v1/leases/{id}/fail", methods: &[(Method::POST, Endpoint::FailLease)] },
     Route { template: "/v1/leases/{id}/release", methods: &[(Method::POST, Endpoint::ReleaseLease)] },
+    Route { template: "/v1/pins", methods: &[(Method::GET, Endpoint::ShowPins)] },
     Route { template: "/v1/exchanges/{exchange}/messages", methods: &[(Method::POST, Endpoint::Publish)] },
 ];
 

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{BodyError, ClaimError, Cursor, DestroyError, Epoch, LogName, LostReason, Lsn, ReadError};
+use crate::{
+    BodyError, ClaimError, Compaction, Cursor, DestroyError, Epoch, LogName, LostReason, Lsn, ReadError,
+    SegmentName,
+};
 
 /// A set of logs, each an ordered sequence of opaque entries with one writer at a time.
 ///
@@ -173,7 +176,7 @@ pub trait Writer: Send {
     fn cursor(&self, lsn: Lsn) -> Cursor;
 
     /// Asks for a part of the payload of an entry at or below the durable position, counted in bytes from its
-    /// start.
+    /// start. What was trimmed, or was not kept by a compaction, is answered [`BodyError::Trimmed`].
     ///
     /// Any number may be under way. They are completed in any order; `ticket` tells them apart and means
     /// nothing to the engine. The answer is fetched by [`Writer::completed_reads`]. Reads work in terminal
@@ -196,7 +199,22 @@ pub trait Writer: Send {
     /// asked.
     fn trim(&mut self, before: Lsn, keep: &[RangeInclusive<Lsn>]);
 
-    /// The segments that hold entries, in order. Takes a lock for a moment and allocates: not for hot paths.
+    /// Replaces files by one that holds only what is needed of them, so that a few bytes do not keep the space of many.
+    ///
+    /// The caller promises to read nothing else of their entries any more; what it keeps is read under the same lsn and
+    /// offsets as before, also after a later claim, and is freed by [`Writer::trim`] as all else. Of the sources, only those
+    /// that [`SegmentInfo::is_compactable`] are replaced. Done in the background, one compaction at a time: what is asked for
+    /// meanwhile is not done. It may do less than asked, as with too little room for the new file, or when something
+    /// to be kept cannot be read as it was written: then all stays as it was. An engine without files has nothing to do.
+    fn compact(&mut self, _compaction: Compaction) {}
+
+    /// How many compactions were done since the claim. One atomic read; a wake follows each change.
+    fn compacted_count(&self) -> u64 {
+        0
+    }
+
+    /// The segments and compacted files that hold entries, each in order, the compacted ones first. Takes a lock for a moment
+    /// and allocates: not for hot paths.
     fn segments(&self) -> Vec<SegmentInfo>;
 
     /// How many segments were sealed since the claim. When it grows it is a good time for a checkpoint, since
@@ -286,10 +304,10 @@ pub struct ReadDone {
     pub result: Result<Bytes, BodyError>,
 }
 
-/// One segment of a log: the unit in which space is freed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// One segment of a log, or a compacted file: the unit in which space is freed.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentInfo {
-    /// Its number; grows with every new segment of a log.
+    /// Its number; grows with every new one of its kind.
     pub number: u64,
     /// The first entry in it.
     pub first: Lsn,
@@ -299,4 +317,27 @@ pub struct SegmentInfo {
     pub bytes: u64,
     /// Whether entries are no longer appended to it.
     pub sealed: bool,
+    /// Of a compacted file, the entries that it has parts of, as ascending ranges. A segment has all between its first and
+    /// its last.
+    pub compacted: Option<Arc<[RangeInclusive<Lsn>]>>,
+    /// It may be compacted: no replay ever begins in it, and nothing of it was found damaged.
+    pub is_compactable: bool,
+}
+
+impl SegmentInfo {
+    /// What it is called.
+    pub fn name(&self) -> SegmentName {
+        match self.compacted {
+            None => SegmentName::Written(self.number),
+            Some(_) => SegmentName::Compacted(self.number),
+        }
+    }
+
+    /// The entries that it holds, or has parts of, as ascending ranges.
+    pub fn entries(&self) -> Vec<RangeInclusive<Lsn>> {
+        match &self.compacted {
+            None => vec![self.first..=self.last],
+            Some(entries) => entries.to_vec(),
+        }
+    }
 }

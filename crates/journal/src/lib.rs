@@ -14,6 +14,7 @@
 //! Nothing here is asynchronous. Engines that need threads bring their own, and report through
 //! [`Writer::watch`].
 
+mod compaction;
 pub mod conformance;
 mod contract;
 mod error;
@@ -23,13 +24,14 @@ mod memory;
 mod position;
 pub mod storage;
 
+pub use compaction::{Compaction, Kept, SegmentName, Survivor};
 pub use contract::{
     Claim, Description, Entry, Help, InFlight, Journal, ReadDone, Reader, Room, SegmentInfo, State, Wake,
     Writer,
 };
 pub use error::{BodyError, ClaimError, DestroyError, LostReason, ReadError};
 pub use file::survey::{
-    ClaimFinding, Flaw, FlawKind, Foresight, SegmentFinding, SpareFinding, Survey, TornTail,
+    ClaimFinding, CompactedFinding, Flaw, FlawKind, Foresight, SegmentFinding, SpareFinding, Survey, TornTail,
 };
 pub use file::{FileJournal, FileOptions, Pending, Step};
 pub use log_name::{LogName, LogNameError};

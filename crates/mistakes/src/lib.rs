@@ -41,6 +41,10 @@ pub enum Mistake {
     LiveSegmentTrimmed,
     /// A segment is written over while a crash can still bring its old name back (P2).
     SegmentReusedEarly,
+    /// A compaction leaves out one of the messages that it has to keep (P2).
+    CompactionLosesSurvivor,
+    /// Segments are freed before the file that replaces them is synced (P2).
+    CompactionNotSynced,
     /// A requeued message goes behind all others (P5).
     RequeueToTail,
     /// A message that was delivered before is not marked.
@@ -59,7 +63,7 @@ pub enum Mistake {
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::ConfirmBeforeSync,
         Self::DeliveryBeforeSync,
         Self::RefusalBeforeSync,
@@ -77,6 +81,8 @@ impl Mistake {
         Self::OlderRowWins,
         Self::LiveSegmentTrimmed,
         Self::SegmentReusedEarly,
+        Self::CompactionLosesSurvivor,
+        Self::CompactionNotSynced,
         Self::RequeueToTail,
         Self::RedeliveredNotMarked,
         Self::TransactionInHalves,

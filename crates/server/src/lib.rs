@@ -21,6 +21,7 @@ mod demo;
 mod http;
 mod http_client;
 mod in_memory;
+mod in_parallel;
 mod lease_worker;
 mod lifecycle;
 mod limits;

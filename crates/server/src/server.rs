@@ -16,6 +16,7 @@ use crate::buffers::BufferPool;
 use crate::clock;
 use crate::data_directory::DataDirectoryError;
 use crate::http::Http;
+use crate::in_parallel::in_parallel;
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::limits;
 use crate::listener::{ListenError, listen_on, serve_amqp};
@@ -107,7 +108,7 @@ impl Server {
             "Forebay is starting"
         );
         let lifecycle = Arc::new(Lifecycle::new());
-        let logs = storage.logs(settings.storage.reserve_bytes)?;
+        let logs = storage.logs(settings.storage.reserve_bytes_of_each(settings.vhosts.len()))?;
         let vhosts = open_vhosts(&settings, &storage, logs, &lifecycle).await?;
         // Only now: whoever can connect finds everything there.
         let amqp = listen_on("amqp.listen", &settings.amqp.listen).await?;
@@ -189,13 +190,12 @@ impl Server {
     async fn close_vhosts(&self) -> Ending {
         let vhosts = self.node.vhosts.clone();
         let closing = tokio::task::spawn_blocking(move || {
-            for vhost in vhosts {
-                vhost.close().map_err(|reason| format!("virtual host '{}': {reason}", vhost.name()))?;
-            }
-            Ok(())
+            in_parallel(&vhosts, |vhost| {
+                vhost.close().map_err(|reason| format!("virtual host '{}': {reason}", vhost.name()))
+            })
         });
         match closing.await {
-            Ok(Ok(())) => Ending::Stopped,
+            Ok(Ok(_)) => Ending::Stopped,
             Ok(Err(reason)) => Ending::Failed(reason),
             Err(panic) => Ending::Failed(format!("closing the logs failed: {panic}; please report it")),
         }
@@ -208,6 +208,9 @@ impl Drop for Server {
         self.stop();
     }
 }
+
+/// A virtual host rests when it was not used for this long, or up to twice as long.
+const REST_EVERY: Duration = Duration::from_secs(5);
 
 fn spawn_tasks(
     node: &Arc<Node>,
@@ -223,6 +226,7 @@ fn spawn_tasks(
         tasks.spawn(Arc::clone(&vhost).keep_loads());
         tasks.spawn(async move { vhost.keep_time().await });
     }
+    tasks.spawn(rest(node.vhosts.clone()));
     for listener in http {
         tasks.spawn(http_side.clone().serve(listener, alive.clone()));
     }
@@ -230,6 +234,16 @@ fn spawn_tasks(
         tasks.spawn(serve_amqp(Arc::clone(node), listener, alive.clone()));
     }
     tasks
+}
+
+/// Lets virtual hosts that nobody uses give memory back, for ever.
+async fn rest(vhosts: Vec<Arc<VirtualHost>>) {
+    loop {
+        tokio::time::sleep(REST_EVERY).await;
+        for vhost in &vhosts {
+            vhost.with(|engine, _now| engine.rest());
+        }
+    }
 }
 
 async fn open_vhosts(
@@ -242,20 +256,19 @@ async fn open_vhosts(
     let engine_settings = engine::Settings {
         body_cache_bytes: settings.cache.bodies_bytes / names.len() as u64,
         state_bytes: settings.cache.state_bytes / names.len() as u64,
-        storage_reserve_bytes: settings.storage.reserve_bytes,
+        storage_reserve_bytes: settings.storage.reserve_bytes_of_each(names.len()),
         ..engine::Settings::default()
     };
     let lifecycle = Arc::clone(lifecycle);
     let place = storage.to_string();
     // Replaying a log takes as long as it takes, and none of it is asynchronous.
     let opening = tokio::task::spawn_blocking(move || {
-        let open = |name: &String| {
+        in_parallel(&names, |name| {
             let settings = engine::Settings { seed: random_seed(), ..engine_settings.clone() };
             let engine = open_engine(name, settings, &logs)
                 .map_err(|problem| StartError::VirtualHost { vhost: name.clone(), problem })?;
             Ok(VirtualHost::new(name, &place, engine, Arc::clone(&lifecycle)))
-        };
-        names.iter().map(open).collect()
+        })
     });
     opening
         .await

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use broker::{Command, ConnectionId, Timestamp};
-use engine::{CheckpointError, CheckpointJob, Engine, Health, LoadJob, StorageRoom};
+use engine::{CheckpointError, CheckpointJob, Engine, Health, LoadJob, Pins, StorageRoom};
 use tokio::sync::Notify;
 
 use crate::clock;
@@ -38,6 +38,8 @@ pub(crate) struct VirtualHost {
     load_wanted: Notify,
     /// Held while a checkpoint is written: the last one, in closing, comes after all others.
     checkpointing: Mutex<()>,
+    /// Held by the one who finds out what holds the journal's files.
+    pins_asked: tokio::sync::Mutex<()>,
     lifecycle: Arc<Lifecycle>,
 }
 
@@ -70,6 +72,7 @@ impl VirtualHost {
             load_job: Mutex::new(None),
             load_wanted: Notify::new(),
             checkpointing: Mutex::new(()),
+            pins_asked: tokio::sync::Mutex::new(()),
             lifecycle,
         });
         // Weak: the engine owns the journal's writer, which owns this closure.
@@ -193,6 +196,29 @@ impl VirtualHost {
             let outcome = job.run();
             self.with(|engine, _now| engine.checkpoint_done(outcome));
         }
+    }
+
+    /// What holds the journal's old files. Whoever asks meanwhile waits for its turn.
+    ///
+    /// # Errors
+    /// Why nobody can tell.
+    pub(crate) async fn find_pins(self: Arc<Self>) -> Result<Pins, String> {
+        let _turn = self.pins_asked.lock().await;
+        let host = Arc::clone(&self);
+        let found = tokio::task::spawn_blocking(move || {
+            // A checkpoint may take files away that are read here.
+            let _alone = lock(&host.checkpointing);
+            let job = host.with(|engine, _now| engine.pins_job());
+            let job = job.ok_or(
+                "there is no checkpoint yet; the first is written when a segment of the journal is full",
+            )?;
+            let found =
+                job.run().map_err(|error| format!("the newest checkpoint cannot be read: {error}"))?;
+            Ok(host.with(|engine, _now| engine.pins(found)))
+        });
+        found
+            .await
+            .unwrap_or_else(|panic| Err(format!("looking for it panicked ({panic}); please report it")))
     }
 
     /// Ends the engine: waits until all is on disk, and writes a last checkpoint. Blocks.

@@ -21,6 +21,8 @@ pub enum Event {
     JournalSync,
     /// The journal prepares or frees segments.
     JournalSpares,
+    /// The journal does a part of a compaction.
+    JournalCompact,
     /// The journal answers a read.
     JournalRead,
     /// A checkpoint is written.

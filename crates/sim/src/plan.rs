@@ -29,6 +29,8 @@ pub struct Plan {
     pub entry_bytes_target: usize,
     /// Bytes of the disk that publishes leave alone.
     pub reserve_bytes: u64,
+    /// Bytes that old files of the journal may take beyond twice what lives in them.
+    pub compaction_slack_bytes: u64,
     /// Sizes of segments in bytes: the first and the last.
     pub segment_bytes: (u64, u64),
     /// Trimmed segments that are kept to be written again.
@@ -63,6 +65,7 @@ impl Plan {
             publish_window_bytes: *random.pick(&[16 << 10, 64 << 10, 1 << 20]),
             entry_bytes_target: *random.pick(&[3 << 10, 12 << 10, 64 << 10]),
             reserve_bytes: *random.pick(&[0, 32 << 10, 128 << 10]),
+            compaction_slack_bytes: *random.pick(&[0, 16 << 10, 64 << 10, 256 << 20]),
             segment_bytes: (segment_first, segment_first << *random.pick(&[0, 0, 1, 3])),
             spare_segments_max: *random.pick(&[1, 2, 8]),
             commit_bytes_max: *random.pick(&[4 << 10, 32 << 10, 1 << 20]),
@@ -100,6 +103,7 @@ impl Plan {
             journal_window_bytes: 4 * self.publish_window_bytes,
             entry_bytes_target: self.entry_bytes_target,
             storage_reserve_bytes: self.reserve_bytes,
+            compaction_slack_bytes: self.compaction_slack_bytes,
             seed,
             ..engine::Settings::default()
         }

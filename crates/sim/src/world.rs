@@ -197,7 +197,11 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Boot => self.boot(),
-            Event::JournalWrite | Event::JournalSync | Event::JournalSpares | Event::JournalRead => {
+            Event::JournalWrite
+            | Event::JournalSync
+            | Event::JournalSpares
+            | Event::JournalCompact
+            | Event::JournalRead => {
                 self.step_journal(event);
             }
             Event::Checkpoint => self.write_checkpoint(),
@@ -270,6 +274,11 @@ impl World {
         let Some(node) = &self.node else { return };
         if let Err(violation) = check_bounds(node, &self.plan) {
             self.checkers.report(violation);
+        }
+        // A disk loses what was not synced, and garbles nothing that was.
+        if let Some((queue, reason)) = node.engine.halted_queues().next() {
+            let what = format!("queue {queue} is halted without a cause: {reason}");
+            self.checkers.report(Violation::new("damage", what));
         }
         for client in self.clients.iter().filter(|client| client.deaf_until <= now) {
             if let Err(violation) = check_progress(client, now) {

@@ -1,8 +1,10 @@
-//! What a disk has written, as the kernel counts it.
+//! What a disk has written, as the kernel counts it, and what a folder takes of it.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+
+use anyhow::{Context, Result};
 
 /// The kernel counts in sectors of this size, whatever the disk has.
 const SECTOR_BYTES: u64 = 512;
@@ -18,4 +20,16 @@ pub(super) fn written_bytes(folder: &Path) -> Option<u64> {
         let is_it = fields.next()?.parse() == Ok(major) && fields.next()?.parse() == Ok(minor);
         is_it.then(|| Some(fields.nth(7)?.parse::<u64>().ok()? * SECTOR_BYTES))?
     })
+}
+
+/// The size of all files in a folder and below.
+pub(super) fn folder_bytes(folder: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let entry = entry?;
+        // What is listed may be gone by now.
+        let Ok(metadata) = entry.metadata() else { continue };
+        bytes += if metadata.is_dir() { folder_bytes(&entry.path())? } else { metadata.len() };
+    }
+    Ok(bytes)
 }

@@ -1,13 +1,16 @@
 //! `cargo xtask depth`: what a deep backlog costs in memory, time and disk. Each scenario is a file, and a fresh server; `all` runs them
 //! one after the other.
 
+mod deep_operations;
 mod disk;
 mod load;
 mod one_queue;
 mod one_unacked;
 mod progress;
+mod recovery;
 mod steady;
 mod ten_queues;
+mod vhosts;
 
 use std::time::{Duration, Instant};
 
@@ -34,6 +37,9 @@ pub(crate) struct DepthArguments {
     /// How long the quiet at the end of `one-unacked` and the traffic of `steady` last, in seconds.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
+    /// How many virtual hosts the scenario `vhosts` has.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    vhosts: u64,
     #[command(flatten)]
     target: TargetArguments,
 }
@@ -48,9 +54,25 @@ enum Scenario {
     OneUnacked,
     /// A filled queue stands there while others work: how long a lone publisher waits for its confirms.
     Steady,
+    /// All messages but the last 1,000 are acked as they come; the server is killed: how soon the first of those comes.
+    Recovery,
+    /// Get, requeue, reject and purge in a filled queue: order and counts.
+    DeepOperations,
+    /// A thousand virtual hosts, all with traffic: time to start, and memory, threads, files and disk.
+    Vhosts,
     /// All of them.
     All,
 }
+
+const ALL: [fn(&DepthArguments) -> Result<()>; 7] = [
+    one_queue::run,
+    ten_queues::run,
+    one_unacked::run,
+    steady::run,
+    recovery::run,
+    deep_operations::run,
+    vhosts::run,
+];
 
 const BYTES_PER_MESSAGE: u64 = 64;
 
@@ -67,12 +89,10 @@ pub(crate) fn run(arguments: &DepthArguments) -> Result<()> {
         Scenario::TenQueues => ten_queues::run(arguments),
         Scenario::OneUnacked => one_unacked::run(arguments),
         Scenario::Steady => steady::run(arguments),
-        Scenario::All => {
-            for scenario in [one_queue::run, ten_queues::run, one_unacked::run, steady::run] {
-                scenario(arguments)?;
-            }
-            Ok(())
-        }
+        Scenario::Recovery => recovery::run(arguments),
+        Scenario::DeepOperations => deep_operations::run(arguments),
+        Scenario::Vhosts => vhosts::run(arguments),
+        Scenario::All => ALL.iter().try_for_each(|scenario| scenario(arguments)),
     }
 }
 

@@ -1,14 +1,13 @@
 //! One message that nobody acks, among many that were: what it holds on disk.
 
-use std::fs;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use amqp_wire::basic;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use testkit::amqp::short;
 
+use super::disk::folder_bytes;
 use super::load::Backlog;
 use super::progress::{Progress, crossed};
 use super::{DepthArguments, connected};
@@ -69,15 +68,4 @@ pub(super) fn run(arguments: &DepthArguments) -> Result<()> {
         println!("written: {written_mb} MB for {published_mb} MB of bodies, {times:.2} times as much");
     }
     Ok(())
-}
-
-fn folder_bytes(folder: &Path) -> Result<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
-        let entry = entry?;
-        // What is listed may be gone by now.
-        let Ok(metadata) = entry.metadata() else { continue };
-        bytes += if metadata.is_dir() { folder_bytes(&entry.path())? } else { metadata.len() };
-    }
-    Ok(bytes)
 }

@@ -21,6 +21,14 @@ pub(crate) struct ColdPage {
     pub(crate) volume: Volume,
     /// Somebody was asked to bring it.
     pub(crate) is_wanted: bool,
+    /// It cannot be read. What is done to its messages comes to nothing.
+    pub(crate) is_damaged: bool,
+}
+
+impl ColdPage {
+    pub(crate) fn new(volume: Volume) -> Self {
+        Self { volume, is_wanted: false, is_damaged: false }
+    }
 }
 
 impl Seat {

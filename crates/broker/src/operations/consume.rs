@@ -85,17 +85,19 @@ impl Broker {
 
     fn consume_queue(&mut self, request: Request, consume: &Consume) -> Result<(), Refusal> {
         let number = self.usable_queue(request, &consume.queue)?;
+        self.assert_not_halted(number)?;
         let Some(session) = session_mut(&mut self.connections, request.session) else { return Ok(()) };
         let queue = &mut self.queues[&number];
         if queue.exclusive_consumer || (consume.exclusive && !queue.consumers.is_empty()) {
             return Err(Refusal::InExclusiveUse { queue: consume.queue.clone() });
         }
         let id = ConsumerId(self.next_consumer);
-        self.next_consumer += 1;
+        self.next_consumer = self.next_consumer.saturating_add(1);
         let consumer = Consumer {
             session: request.session,
             tag: consume.tag.clone(),
             queue: number,
+            request: request.tag,
             no_ack: consume.no_ack,
             prefetch: session.consumer_prefetch,
             unacked: 0,

@@ -29,7 +29,7 @@ impl Broker {
 
     /// Hands ready messages out in turn until there are none or nobody has credit.
     fn dispatch_queue(&mut self, now: Timestamp, number: QueueNumber, out: &mut Output) {
-        let Some(queue) = self.queues.get_mut(&number) else { return };
+        let Some(queue) = self.queues.get_mut(&number).filter(|queue| queue.halted.is_none()) else { return };
         if queue.tasks.is_some() {
             return self.dispatch_tasks(now, number, out);
         }
@@ -38,7 +38,7 @@ impl Broker {
             let next = self.settings.next_consumer(queue, &mut self.consumers, &mut self.connections);
             let Some((id, consumer, connection)) = next else { break };
             let Some(offered) = queue.strand.offer() else { break };
-            deliver(id, consumer, connection, number, &offered, out);
+            deliver(id, consumer, connection, number, &offered, now, out);
             self.counters.delivered(offered.redelivered);
             if consumer.no_ack {
                 queue.settle(offered.sequence, &mut self.scratch.ranges, out);
@@ -149,6 +149,7 @@ fn deliver(
     connection: &mut Connection,
     queue: QueueNumber,
     offered: &Offered,
+    now: Timestamp,
     out: &mut Output,
 ) {
     let message = offered.slot.stored();
@@ -158,7 +159,8 @@ fn deliver(
     if !consumer.no_ack {
         consumer.unacked += 1;
         session.consumer_unacked += 1;
-        session.unacked.push(Delivery { tag, queue, sequence: offered.sequence, consumer: Some(id) });
+        let (sequence, consumer) = (offered.sequence, Some(id));
+        session.unacked.push(Delivery { tag, queue, sequence, consumer, at: now });
     }
     let effect = Effect::Deliver {
         consumer_tag: consumer.tag.clone(),

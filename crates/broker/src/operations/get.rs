@@ -23,6 +23,7 @@ impl Broker {
             return Err(Refusal::ReplyQueueRead { queue: name.clone() });
         }
         let number = self.usable_queue(request, name)?;
+        self.assert_not_halted(number)?;
         let is_task = self.queues[&number].tasks.is_some();
         let is_fresh = !is_task || self.end_overdue_tasks(request.now, number, out);
         let queue = &mut self.queues[&number];
@@ -45,8 +46,13 @@ impl Broker {
             queue.settle(offered.sequence, &mut self.scratch.ranges, out);
             out.record_settled(number, &self.scratch.ranges);
         } else if !no_ack {
-            let delivery =
-                Delivery { tag: delivery_tag, queue: number, sequence: offered.sequence, consumer: None };
+            let delivery = Delivery {
+                tag: delivery_tag,
+                queue: number,
+                sequence: offered.sequence,
+                consumer: None,
+                at: request.now,
+            };
             session.unacked.push(delivery);
         }
         let task = if is_task {

@@ -94,7 +94,7 @@ impl Broker {
         let queue = &self.queues[&number];
         let below = queue.strand.next_sequence();
         let except = queue.strand.held_below(below);
-        let durable = queue.is_durable() && queue.strand.ready().messages > 0;
+        let durable = queue.is_durable() && (queue.strand.ready().messages > 0 || queue.halted.is_some());
         let released = &mut out.volatile.released;
         let messages = self.apply_purged(number, below, &except, &mut |place| released.push(place));
         if durable {

@@ -4,11 +4,13 @@ use bytes::Bytes;
 
 use super::{ACCOUNT, BINDING, DEFINITIONS, EXCHANGE, LEVEL, PAGES, QUEUE, QUEUES, TASKS, page_row};
 use crate::broker::Broker;
-use crate::message::Page;
+use crate::message::{Page, Slot};
+use crate::place::Home;
 use crate::queue::Queue;
 use crate::record::{read_binding, read_exchange, read_queue};
+use crate::task::result_in_row;
 use crate::varint::Cursor;
-use crate::{Lsn, QueueNumber};
+use crate::{Lsn, QueueNumber, StoredMessage, TaskId};
 
 /// A row that this version can't read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,6 +87,61 @@ pub fn entries_in_row(key: &[u8], value: Bytes) -> Result<Vec<Lsn>, BrokenRow> {
     Ok(entries)
 }
 
+/// A body that a row names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyInRow {
+    /// Where it lies.
+    pub stored: StoredMessage,
+    /// What it is.
+    pub owner: BodyOwner,
+}
+
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyOwner {
+    /// A message.
+    Message {
+        /// Its queue.
+        queue: QueueNumber,
+        /// Its sequence there.
+        sequence: u64,
+    },
+    /// The result of a task.
+    Result {
+        /// The task.
+        task: TaskId,
+    },
+}
+
+/// Where the envelopes of a row's messages lie, and the result of its task: those that lie in the journal, in the order of messages.
+pub fn bodies_in_row(key: &[u8], value: Bytes) -> Result<Vec<BodyInRow>, BrokenRow> {
+    bodies_of(key, value).ok_or_else(|| BrokenRow::of(key))
+}
+
+fn bodies_of(key: &[u8], value: Bytes) -> Option<Vec<BodyInRow>> {
+    let mut cursor = Cursor::new(value);
+    match key.first() {
+        Some(&PAGES) => {
+            let (queue, first) = page_of_key(key)?;
+            let page = page_row::read(&mut cursor)?.view();
+            let slots = page.slots();
+            let living = slots.iter().enumerate().filter(|(index, _)| !page.dead.contains(*index));
+            let body = |(index, slot): (usize, &Slot)| {
+                let sequence = first + index as u64;
+                BodyInRow { stored: slot.stored(), owner: BodyOwner::Message { queue, sequence } }
+            };
+            Some(living.map(body).collect())
+        }
+        Some(&TASKS) => {
+            let (task, result) = result_in_row(&mut cursor)?;
+            let result = result.filter(|result| matches!(result.place.home(), Home::Entry(_)));
+            let body = |stored| BodyInRow { stored, owner: BodyOwner::Result { task } };
+            Some(result.into_iter().map(body).collect())
+        }
+        _ => Some(Vec::new()),
+    }
+}
+
 impl BrokenRow {
     pub(crate) fn of(key: &[u8]) -> Self {
         Self { table: key.first().copied().unwrap_or_default(), key_bytes: key.len() }
@@ -94,6 +151,13 @@ impl BrokenRow {
 /// The key of a page's row.
 pub(crate) fn page_key(queue: QueueNumber, first: u64) -> Vec<u8> {
     [&[PAGES], &queue.0.to_be_bytes()[..], &[LEVEL], &first.to_be_bytes()[..]].concat()
+}
+
+/// The queue and the first sequence in the key of a page's row. Nothing for other keys.
+pub(crate) fn page_of_key(key: &[u8]) -> Option<(QueueNumber, u64)> {
+    let (queue, rest) = split_u64(key.strip_prefix(&[PAGES])?)?;
+    let (first, rest) = split_u64(rest.strip_prefix(&[LEVEL])?)?;
+    rest.is_empty().then_some((QueueNumber(queue), first))
 }
 
 /// A page out of its row; nothing if it makes no sense.

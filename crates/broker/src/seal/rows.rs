@@ -105,8 +105,12 @@ impl Sealed {
     /// The journal's entries that are needed beside those that rows name: for messages of queues that don't survive a restart,
     /// and for results of tasks. In no order, and some of them more than once.
     pub fn entries_beside_rows(&self) -> impl Iterator<Item = Lsn> + '_ {
-        let transient = self.transient.iter().flat_map(SealedPage::entries);
-        transient.chain(self.results.iter().copied())
+        self.entries_of_transient().chain(self.results.iter().copied())
+    }
+
+    /// The journal's entries that hold messages of queues that don't survive a restart, as above.
+    pub fn entries_of_transient(&self) -> impl Iterator<Item = Lsn> + '_ {
+        self.transient.iter().flat_map(SealedPage::entries)
     }
 }
 

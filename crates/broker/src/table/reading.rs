@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::Table;
 use crate::cold::{Found, Want};
+use crate::view::TableRows;
 
 /// What a table knows of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,14 +125,14 @@ impl Table {
         self.loads.contains_key(want)
     }
 
-    /// All rows that there are; `read` answers for what is not in memory, which stays so.
-    pub(crate) fn rows_with(&self, mut read: impl FnMut(Want) -> Found) -> Vec<(Vec<u8>, Bytes)> {
+    /// All rows that there are; `read` answers for what is not in memory, which stays so. Nothing if it cannot.
+    pub(crate) fn rows_with(&self, mut read: impl FnMut(Want) -> Option<Found>) -> Option<TableRows> {
         let mut all = Table::new(self.kind);
         let mut next =
             if self.answers.coverage.end_from(&[]) == Some(None) { None } else { Some(Vec::new()) };
         while let Some(from) = next.take() {
             let want = Want::Range { table: self.kind, from, below: None, limit: usize::MAX };
-            let Found::Range { rows, up_to } = read(want) else { panic!("a range was asked for") };
+            let Found::Range { rows, up_to } = read(want)? else { return None };
             rows.iter().for_each(|(key, value)| all.put(key, value));
             next = up_to;
         }
@@ -141,7 +142,8 @@ impl Table {
                 None => all.remove(key),
             }
         }
-        all.known_rows(&[], None).filter_map(|(key, value)| Some((key.to_vec(), value?.clone()))).collect()
+        let rows = all.known_rows(&[], None);
+        Some(rows.filter_map(|(key, value)| Some((key.to_vec(), value?.clone()))).collect())
     }
 
     fn known(&self, key: &[u8]) -> Option<Option<&Bytes>> {

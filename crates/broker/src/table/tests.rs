@@ -219,7 +219,7 @@ impl World {
             assert!(self.give(), "the rest is cold, and nobody was asked for it");
         }
         let runs = self.runs.last().unwrap().clone();
-        let rows = self.table.rows_with(|want| self.found(&want, 2));
+        let rows = self.table.rows_with(|want| Some(self.found(&want, 2))).unwrap();
         assert_eq!(rows, self.model.clone().into_iter().collect::<Vec<_>>(), "over {runs:?}");
     }
 

@@ -26,7 +26,7 @@ pub use random::Seed;
 pub use record::{SettledBy, TaskAccepted, TaskEnded, TaskKey, TaskLeased, TaskReturned};
 pub(crate) use record::{read_ids, write_ids, write_result};
 pub(crate) use reply::{ReplyOutcome, Retry};
-pub(crate) use row::SealedTask;
+pub(crate) use row::{SealedTask, result_in_row};
 pub(crate) use task_queue::{Pull, TASK_QUEUE, TaskQueue};
 pub(crate) use tasks::{Relay, Tasks};
 pub use view::{Grant, QueueReport, Settlement, TaskDelivery, TaskState, TaskView};

@@ -11,9 +11,9 @@ use super::life::{Holder, LastSettlement, Phase, Task};
 use super::record::{SettledBy, TaskAccepted, TaskEnded, TaskLeased, TaskReturned};
 use mistakes::{Mistake, is_planted};
 
-use crate::Timestamp;
 use crate::broker::Broker;
 use crate::varint::{self, Cursor};
+use crate::{StoredMessage, Timestamp};
 
 const WAITING: u8 = 0;
 const LEASED: u8 = 1;
@@ -66,28 +66,67 @@ impl SealedTask {
     }
 }
 
+/// A row as it was read.
+struct TaskRow {
+    accepted: TaskAccepted,
+    returned: TaskReturned,
+    /// The time that was set since, if one was.
+    due_since: Option<Option<Timestamp>>,
+    phase: RowPhase,
+}
+
+enum RowPhase {
+    Waiting,
+    Leased(TaskLeased),
+    Ended(TaskEnded),
+}
+
+impl TaskRow {
+    fn read(cursor: &mut Cursor) -> Option<Self> {
+        let (accepted, returned) = (TaskAccepted::read(cursor)?, TaskReturned::read(cursor)?);
+        let (mut due_since, mut phase) = (None, cursor.u8()?);
+        if phase == DUE_SINCE {
+            due_since = Some(cursor.optional()?.map(Timestamp));
+            phase = cursor.u8()?;
+        }
+        let phase = match phase {
+            WAITING => RowPhase::Waiting,
+            LEASED => RowPhase::Leased(TaskLeased::read(cursor)?),
+            ENDED => RowPhase::Ended(TaskEnded::read_row(cursor)?),
+            _ => return None,
+        };
+        Some(Self { accepted, returned, due_since, phase })
+    }
+}
+
+/// A row's task, and where its result lies, if it has one.
+pub(crate) fn result_in_row(cursor: &mut Cursor) -> Option<(TaskId, Option<StoredMessage>)> {
+    let row = TaskRow::read(cursor)?;
+    let result = match row.phase {
+        RowPhase::Ended(ended) => ended.result,
+        RowPhase::Waiting | RowPhase::Leased(_) => None,
+    };
+    Some((row.accepted.id, result))
+}
+
 impl Broker {
     /// Puts a task back. Its queue and the queue's messages are there already.
     pub(crate) fn restore_task(&mut self, cursor: &mut Cursor) -> Option<()> {
-        let mut accepted = TaskAccepted::read(cursor)?;
+        let TaskRow { mut accepted, returned, due_since, phase } = TaskRow::read(cursor)?;
         accepted.key.take_if(|_| is_planted(Mistake::KeyLostByCheckpoint));
         let id = accepted.id;
         self.apply_task_accepted(accepted);
-        self.apply_task_returned(TaskReturned::read(cursor)?);
-        let mut phase = cursor.u8()?;
-        if phase == DUE_SINCE {
-            let due_at = cursor.optional()?.map(Timestamp);
+        self.apply_task_returned(returned);
+        if let Some(due_at) = due_since {
             self.change_task(id, |task| {
                 task.due_at = due_at;
                 task.phase = Phase::Waiting { is_due: due_at.is_none() };
             });
-            phase = cursor.u8()?;
         }
         match phase {
-            WAITING => {}
-            LEASED => self.apply_task_leased(TaskLeased::read(cursor)?),
-            ENDED => self.apply_task_ended(TaskEnded::read_row(cursor)?),
-            _ => return None,
+            RowPhase::Waiting => {}
+            RowPhase::Leased(leased) => self.apply_task_leased(leased),
+            RowPhase::Ended(ended) => self.apply_task_ended(ended),
         }
         self.tasks.restored(id);
         Some(())

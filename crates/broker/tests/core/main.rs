@@ -19,6 +19,7 @@ mod routing;
 mod rows;
 mod salvaging;
 mod settling;
+mod standing;
 mod tables;
 mod task_model;
 mod task_troubles;

@@ -58,6 +58,19 @@ impl Rows {
         for (key, value) in &self.0 {
             broker.restore(key, value.clone()).expect("the core reads its rows");
         }
+        self.assert_name_all_bodies(&broker);
         broker
+    }
+
+    /// What is asked of rows alone, so that no body is let go of that lives.
+    fn assert_name_all_bodies(&self, broker: &Broker) {
+        let in_row = |(key, value): (&Vec<u8>, &Bytes)| broker::bodies_in_row(key, value.clone()).unwrap();
+        let mut named: Vec<_> = self.0.iter().flat_map(in_row).map(|body| body.stored).collect();
+        let mut living: Vec<_> =
+            broker.find_lost(|_| true).into_iter().map(|message| message.stored).collect();
+        for bodies in [&mut named, &mut living] {
+            bodies.sort_by_key(|body| (body.place, body.stored_bytes));
+        }
+        assert_eq!(named, living);
     }
 }

@@ -367,6 +367,10 @@ fn describe_refusal(refusal: &Refusal) -> String {
 }
 
 impl Session<'_> {
+    pub(crate) fn id(&self) -> SessionId {
+        self.id
+    }
+
     pub(crate) fn operate(self, operation: Operation) -> Self {
         self.world.session_send(self.id, operation);
         self

@@ -50,7 +50,7 @@ impl Bodies {
             recent: Recent::default(),
             blocks: Blocks::default(),
             read_back: ReadBack::new(budget_bytes / READ_BACK_SHARE),
-            chunks: Chunks::default(),
+            chunks: Chunks::new(budget_bytes),
             budget_bytes,
         }
     }
@@ -108,6 +108,13 @@ impl Bodies {
     /// Bytes in memory.
     pub(crate) fn resident_bytes(&self) -> u64 {
         self.recent.bytes() + self.blocks.resident_bytes() + self.read_back.bytes()
+    }
+
+    /// Lets go of all that the journal has. What is in no entry stays.
+    pub(crate) fn rest(&mut self) {
+        self.recent = Recent::default();
+        self.read_back = ReadBack::new(self.read_back.budget_bytes());
+        self.chunks = Chunks::new(self.budget_bytes);
     }
 
     fn shrink(&mut self) {

@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use broker::Lsn;
-use journal::SegmentInfo;
+use journal::{Compaction, SegmentInfo};
 
 use super::PendingSeal;
+use super::compacting::Candidates;
 use super::dead_rows::DeadRows;
 use super::live::{BlockPlace, live_entries};
 use super::manifest::{Manifest, RunName, StateFiles};
@@ -36,6 +37,8 @@ pub(super) enum Work {
     },
     /// Make one of so many runs, from the newest on.
     Merge { count: usize },
+    /// Look what the journal's old files are kept for.
+    Compact(Candidates),
 }
 
 /// Work on checkpoints that is done.
@@ -50,6 +53,8 @@ pub struct CheckpointDone {
     pub(super) manifest: Manifest,
     /// What the journal may let go, if a new checkpoint was written.
     pub(super) space: Option<Space>,
+    /// What the journal is to compact.
+    pub(super) compaction: Option<Compaction>,
 }
 
 /// What the journal is still needed for.
@@ -60,6 +65,8 @@ pub(super) struct Space {
     pub(super) trim_before: Option<Lsn>,
     /// Entries that hold the body of a living message, as ascending inclusive ranges.
     pub(super) live: Vec<(Lsn, Lsn)>,
+    /// Entries that are needed whole, beside what rows name: ascending.
+    pub(super) beside: Arc<[Lsn]>,
 }
 
 /// A checkpoint could not be written.
@@ -80,12 +87,18 @@ impl CheckpointError {
 }
 
 impl CheckpointJob {
-    /// Writes a run, then the manifest that names it, then removes what the last two manifests do not name. Blocks.
+    /// Writes a run, then the manifest that names it, then removes what the last two manifests do not name; or looks what the
+    /// journal can let go of. Blocks.
     pub fn run(self) -> Result<CheckpointDone, CheckpointError> {
         let Self { store, number, runs, manifest, work } = self;
         match work {
             Work::Flush { sealed, segments } => flush(&store, number, runs, manifest, &sealed, &segments),
             Work::Merge { count } => merge(&store, number, runs, manifest, count),
+            Work::Compact(candidates) => {
+                let compaction = candidates.plan(&store, &runs)?;
+                let position = manifest.position;
+                Ok(CheckpointDone { position, run_bytes: 0, runs, manifest, space: None, compaction })
+            }
         }
     }
 }
@@ -114,9 +127,13 @@ fn flush(
     let run_bytes = run.bytes;
     runs.insert(0, run);
     let beside = sealed.state.entries_beside_rows().chain(sealed.also_live.iter().copied());
-    let live = live_entries(&runs, segments, beside, |place| entries_in(store, place));
-    let space = Some(Space { trim_before: older.map(Lsn::next), live });
-    Ok(CheckpointDone { position: manifest.position, run_bytes, runs, manifest, space })
+    // A compacted file stands between no two entries of its own.
+    let segments: Vec<SegmentInfo> =
+        segments.iter().filter(|segment| segment.compacted.is_none()).cloned().collect();
+    let live = live_entries(&runs, &segments, beside, |place| entries_in(store, place));
+    let trim_before = older.map(Lsn::next);
+    let space = Some(Space { trim_before, live, beside: beside_rows(sealed, trim_before) });
+    Ok(CheckpointDone { position: manifest.position, run_bytes, runs, manifest, space, compaction: None })
 }
 
 fn merge(
@@ -132,11 +149,28 @@ fn merge(
     runs.splice(..count, [run]);
     manifest.state = named(&runs);
     store.write_manifest(&manifest)?;
-    Ok(CheckpointDone { position: manifest.position, run_bytes, runs, manifest, space: None })
+    Ok(CheckpointDone {
+        position: manifest.position,
+        run_bytes,
+        runs,
+        manifest,
+        space: None,
+        compaction: None,
+    })
 }
 
 fn named<'a>(runs: impl IntoIterator<Item = &'a Arc<Run>>) -> StateFiles {
     StateFiles::Runs(runs.into_iter().map(|run| RunName::of(run)).collect())
+}
+
+/// The old entries of which no row says what of them is needed.
+fn beside_rows(sealed: &PendingSeal, trim_before: Option<Lsn>) -> Arc<[Lsn]> {
+    let entries = sealed.state.entries_of_transient().chain(sealed.also_live.iter().copied());
+    let mut entries: Vec<Lsn> =
+        entries.filter(|lsn| trim_before.is_some_and(|before| *lsn < before)).collect();
+    entries.sort_unstable();
+    entries.dedup();
+    entries.into()
 }
 
 /// The entries that the rows of a block name; nothing if it can't be read, which is for those to tell who need it.

@@ -105,6 +105,8 @@ mod tests {
             last: journal::Lsn(number * 10 + 9),
             bytes: 1,
             sealed: true,
+            compacted: None,
+            is_compactable: true,
         };
         (1..10).map(segment).collect()
     }

@@ -7,10 +7,12 @@
 //! longer replay and nothing else.
 
 mod by_key;
+mod compacting;
 mod damage;
 mod dead_rows;
 mod job;
 mod live;
+mod load;
 mod manifest;
 mod merging;
 mod store;
@@ -19,17 +21,22 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use broker::{Lsn, Sealed, Timestamp};
+use journal::SegmentInfo;
 use mistakes::{Mistake, is_planted};
 
 use crate::engine::Engine;
+use crate::pins::PinsJob;
 use crate::run::Run;
-
 pub(crate) use by_key::RunsByKey;
+pub(crate) use compacting::Places;
+use compacting::{Candidates, LastLook};
+
 pub use damage::CheckpointDamage;
 pub use job::{CheckpointDone, CheckpointError, CheckpointJob};
 use job::{Space, Work};
+pub(crate) use load::{Bring, Loaded};
 pub(crate) use manifest::{Manifest, RunName, StateFiles};
-pub(crate) use store::{Bring, CheckpointStore, Loaded};
+pub(crate) use store::CheckpointStore;
 
 /// Where the checkpoints of an engine stand.
 #[derive(Debug)]
@@ -57,6 +64,9 @@ pub(crate) struct Checkpoints {
     written_up_to: Lsn,
     /// The last seal of this boot that is in a run; 0 for none.
     written_seal: u64,
+    /// Old entries that are needed whole, beside what the rows of the newest checkpoint name; unknown before the first of this boot.
+    beside: Option<Arc<[Lsn]>>,
+    last_look: LastLook,
 }
 
 /// What has changed up to a position.
@@ -92,6 +102,8 @@ impl Checkpoints {
             written: 0,
             written_up_to: Lsn::NONE,
             written_seal: 0,
+            beside: None,
+            last_look: LastLook::default(),
         }
     }
 
@@ -143,13 +155,16 @@ impl Engine {
                         tracing::error!("the checkpoint was not written, the journal keeps growing: {error}")
                     }
                     None => {
-                        tracing::warn!("runs of checkpoints were not merged, they take more room: {error}")
+                        tracing::warn!("what takes more room than it has to was not made smaller: {error}")
                     }
                 }
             }
-            Ok(CheckpointDone { position, run_bytes, runs, manifest, space }) => {
+            Ok(CheckpointDone { position, run_bytes, runs, manifest, space, compaction }) => {
                 checkpoints.to_merge = merging::due(&runs);
                 (checkpoints.runs, checkpoints.manifest) = (runs, Some(manifest));
+                if let (Some(writer), Some(compaction)) = (&mut self.writer, compaction) {
+                    writer.compact(compaction);
+                }
                 let Some(space) = space else { return };
                 let sealed = checkpoints.sealed.take();
                 checkpoints.written_seal = sealed.map_or(0, |sealed| sealed.state.number());
@@ -163,7 +178,9 @@ impl Engine {
         }
     }
 
-    fn let_go(&mut self, Space { trim_before, live }: Space) {
+    fn let_go(&mut self, Space { trim_before, live, beside }: Space) {
+        // Of a checkpoint that nothing is trimmed behind, it says nothing.
+        self.checkpoints.beside = trim_before.map(|_| beside);
         let (Some(writer), Some(before)) = (&mut self.writer, trim_before) else { return };
         let keep: Vec<RangeInclusive<journal::Lsn>> = live
             .iter()
@@ -204,7 +221,7 @@ impl Engine {
     }
 
     /// Begins a checkpoint when the journal has begun a new segment, or is short of room that a checkpoint may free, and makes
-    /// the job when its position is durable. Merges runs when there is nothing else to do.
+    /// the job when its position is durable. Merges runs, and has the journal compacted, when there is nothing else to do.
     pub(crate) fn consider_checkpoint(&mut self, now: Timestamp) {
         let Some(sealed_segments) = self.writer.as_ref().map(|writer| writer.sealed_count()) else { return };
         let wants_room = self.wants_room_by_checkpoint(now);
@@ -228,7 +245,7 @@ impl Engine {
         let job = match &self.checkpoints.sealed {
             Some(sealed) if is_safe(sealed) && !self.checkpoints.has_failed => self.flush_job(false),
             Some(_) => None,
-            None => self.merge_job(),
+            None => self.merge_job().or_else(|| self.compact_job()),
         };
         if job.is_some() {
             self.checkpoints.under_way = true;
@@ -271,9 +288,44 @@ impl Engine {
         let manifest = self.checkpoints.manifest.clone()?;
         Some(self.checkpoints.job(manifest, Work::Merge { count }))
     }
+
+    fn compact_job(&mut self) -> Option<CheckpointJob> {
+        let (writer, checkpoints) = (self.writer.as_ref()?, &mut self.checkpoints);
+        let beside = checkpoints.beside.clone().filter(|_| !checkpoints.has_failed)?;
+        let (written, compacted) = (checkpoints.written, writer.compacted_count());
+        if !checkpoints.last_look.has_news(written, compacted) {
+            return None;
+        }
+        let files = writer.segments();
+        let segment_bytes = files.last().map_or(0, |segment| segment.bytes);
+        let candidates = Candidates {
+            files: files.into_iter().filter(|file| file.is_compactable).collect(),
+            beside,
+            slack_bytes: self.settings.compaction_slack_bytes,
+            entry_bytes: self.settings.entry_bytes_target as u64,
+            is_low: self.room.is_low,
+        };
+        let runs = &checkpoints.runs;
+        if !candidates.are_many() || !checkpoints.last_look.is_due(written, compacted, runs, segment_bytes) {
+            return None;
+        }
+        let manifest = checkpoints.manifest.clone()?;
+        Some(self.checkpoints.job(manifest, Work::Compact(candidates)))
+    }
 }
 
 impl Checkpoints {
+    /// The question which of the journal's files are kept for what. `None` without a checkpoint.
+    pub(crate) fn pins_job(&self, files: Vec<SegmentInfo>) -> Option<PinsJob> {
+        Some(PinsJob {
+            store: self.store.clone(),
+            runs: self.runs.clone(),
+            as_of: self.manifest.as_ref()?.time,
+            files,
+            beside: self.beside.clone().unwrap_or_default(),
+        })
+    }
+
     fn job(&mut self, manifest: Manifest, work: Work) -> CheckpointJob {
         // Also of what comes to nothing: a file may be left of it.
         self.next_run += 1;

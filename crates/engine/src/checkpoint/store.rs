@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use broker::{Broker, Conclusions, Lsn, Sealed, TableKind};
+use broker::{BodyInRow, Lsn, Sealed};
 use bytes::{Bytes, BytesMut};
 use journal::LogName;
 use journal::storage::{Storage, StorageFile};
@@ -16,7 +16,7 @@ use super::damage::CheckpointDamage;
 use super::dead_rows::DeadRows;
 use super::job::CheckpointError;
 use super::manifest::{Manifest, RunName, StateFiles};
-use crate::run::{Merged, Row, RowToWrite, Run, RunDamage, RunFile, RunWriter, read_version_1};
+use crate::run::{Merged, Row, RowToWrite, Run, RunDamage, RunFile, RunWriter};
 
 /// Reads and writes the files of one vhost's checkpoints: `checkpoints/<log>/rows-<number>` for the runs and
 /// `manifest-<position>`. Version 1 had runs named `run-<position>` and, at a clean end, `last-<position>`.
@@ -30,39 +30,17 @@ pub(crate) struct CheckpointStore {
 
 const ROOT: &str = "checkpoints";
 const RUN: &str = "rows-";
-const RUN_1: &str = "run-";
-const LAST_RUN_1: &str = "last-";
+pub(super) const RUN_1: &str = "run-";
+pub(super) const LAST_RUN_1: &str = "last-";
 const MANIFEST: &str = "manifest-";
 const TEMPORARY: &str = ".tmp";
 /// Manifests that are kept: the newest and one to fall back on.
 const KEPT: usize = 2;
 /// A run is synced each time that so much of it is written: a flood of it would delay the syncs of the journal.
 const SYNC_EVERY_BYTES: u64 = 1024 * 1024;
-/// While runs are read, state leaves memory each time that so many rows have come.
-const ROWS_BETWEEN_EVICTIONS: u64 = 4096;
 
 /// Writes a run to a file.
 type FileWriter<'a> = RunWriter<&'a mut dyn FnMut(&[u8]) -> io::Result<()>>;
-
-/// How much of a checkpoint comes into memory.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Bring {
-    /// All rows of all tables.
-    All,
-    /// What cannot stay on disk, and of the rest what fits into so many bytes.
-    Needed {
-        /// Bytes of state.
-        state_bytes: u64,
-    },
-}
-
-/// A checkpoint that was read.
-pub(crate) struct Loaded {
-    pub(crate) manifest: Manifest,
-    pub(crate) broker: Broker,
-    /// The runs that it is made of, the newest first; none if they are of version 1.
-    pub(crate) runs: Vec<Arc<Run>>,
-}
 
 impl CheckpointStore {
     /// Opens the folder, and makes it if it is not there.
@@ -92,33 +70,6 @@ impl CheckpointStore {
     /// The folders of all checkpoints: one for each log.
     pub(crate) fn logs(storage: &dyn Storage) -> io::Result<Vec<String>> {
         if storage.exists(ROOT)? { storage.list(ROOT) } else { Ok(Vec::new()) }
-    }
-
-    /// The newest checkpoint that is whole, and what is wrong with the newest of all, if it is another. What is damaged is
-    /// passed over, with a word in the log.
-    pub(crate) fn load(
-        &self,
-        state_bytes: u64,
-        fresh: impl Fn() -> Broker,
-    ) -> Result<(Option<Loaded>, Option<CheckpointDamage>), CheckpointError> {
-        let mut newest = None;
-        for position in self.manifests()?.into_iter().rev() {
-            let damage = match self.load_one(position, fresh(), Bring::Needed { state_bytes }) {
-                Ok(loaded) => return Ok((Some(loaded), newest)),
-                Err(damage) => damage,
-            };
-            let CheckpointDamage { file, offset, detail, .. } = &damage;
-            let manifest = self.manifest_path(position);
-            tracing::warn!(
-                manifest,
-                file,
-                offset,
-                detail,
-                "a checkpoint is damaged; falling back on the one before it"
-            );
-            newest.get_or_insert(damage);
-        }
-        Ok((None, newest))
     }
 
     /// Removes what no manifest names: the rests of a checkpoint that a crash cut short. And manifests above `loaded`,
@@ -169,6 +120,26 @@ impl CheckpointStore {
         })
     }
 
+    /// Calls back for each body that the newest rows name: where it lies in the journal.
+    pub(crate) fn bodies(
+        &self,
+        runs: &[Arc<Run>],
+        mut body: impl FnMut(&BodyInRow),
+    ) -> Result<(), CheckpointError> {
+        let error = |damage: String| CheckpointError {
+            file: self.folder.clone(),
+            source: io::Error::new(io::ErrorKind::InvalidData, damage),
+        };
+        let merged = self.check(&self.folder, self.merged(runs))?;
+        let mut merged = merged.map_err(|damage| error(damage.to_string()))?;
+        while let Some(Row { key, value, .. }) = merged.next().map_err(|damage| error(damage.to_string()))? {
+            let Some(value) = value else { continue };
+            let bodies = broker::bodies_in_row(&key, value).map_err(|broken| error(broken.to_string()))?;
+            bodies.iter().for_each(&mut body);
+        }
+        Ok(())
+    }
+
     /// Writes a manifest, removes all but the last two and what neither of them names, and says which position the older of
     /// them has.
     pub(crate) fn write_manifest(&self, manifest: &Manifest) -> Result<Option<Lsn>, CheckpointError> {
@@ -193,28 +164,6 @@ impl CheckpointStore {
         Ok((kept.len() == KEPT).then(|| kept[0]))
     }
 
-    /// The checkpoint of a manifest, or what is wrong with it.
-    pub(crate) fn load_one(
-        &self,
-        position: Lsn,
-        broker: Broker,
-        bring: Bring,
-    ) -> Result<Loaded, CheckpointDamage> {
-        let manifest = self.read_manifest(position)?;
-        match &manifest.state {
-            StateFiles::Runs(names) => {
-                let runs = names.iter().map(|name| self.open_run(name)).collect::<Result<Vec<_>, _>>()?;
-                let broker = self.load_runs(&runs, broker, bring)?;
-                Ok(Loaded { manifest, broker, runs })
-            }
-            StateFiles::Version1 { bytes } => {
-                let mut broker = self.load_version_1(&manifest, *bytes, broker)?;
-                broker.forget_seals();
-                Ok(Loaded { manifest, broker, runs: Vec::new() })
-            }
-        }
-    }
-
     /// A manifest, or what is wrong with it.
     pub(crate) fn read_manifest(&self, position: Lsn) -> Result<Manifest, CheckpointDamage> {
         let path = self.manifest_path(position);
@@ -222,7 +171,7 @@ impl CheckpointStore {
         self.manifest_of(position, &content)
     }
 
-    fn manifest_of(&self, position: Lsn, content: &[u8]) -> Result<Manifest, CheckpointDamage> {
+    pub(super) fn manifest_of(&self, position: Lsn, content: &[u8]) -> Result<Manifest, CheckpointDamage> {
         let path = self.manifest_path(position);
         let text = std::str::from_utf8(content).unwrap_or_default();
         if Manifest::is_of_another_version(text) {
@@ -264,7 +213,7 @@ impl CheckpointStore {
         self.storage.open(&path).map_err(|error| CheckpointDamage::unreadable(&path, &error))
     }
 
-    fn open_run(&self, run_name: &RunName) -> Result<Arc<Run>, CheckpointDamage> {
+    pub(super) fn open_run(&self, run_name: &RunName) -> Result<Arc<Run>, CheckpointDamage> {
         let path = self.run_path(run_name.number);
         let file = self.storage.open(&path).map_err(|error| CheckpointDamage::unreadable(&path, &error))?;
         let run = Run::open(run_name.number, &*file).map_err(|damage| self.damage(damage))?;
@@ -274,56 +223,9 @@ impl CheckpointStore {
         }
     }
 
-    /// What can be read of a checkpoint whose runs are damaged, laid over a state that was put together from the journal, and what
-    /// cannot be read of it. Of that state remains what no run speaks of only if it may be among what is lost.
-    pub(crate) fn load_over(
-        &self,
-        position: Lsn,
-        mut broker: Broker,
-        conclusions: &mut Conclusions,
-    ) -> Result<(Manifest, Broker, Vec<CheckpointDamage>), CheckpointDamage> {
-        let manifest = self.read_manifest(position)?;
-        let (mut runs, mut damages, mut is_all_in_doubt) = (Vec::new(), Vec::new(), false);
-        for name in manifest.runs() {
-            match self.open_run(name) {
-                Ok(run) => runs.push(run),
-                Err(mut damage) => {
-                    let left = self.scan_run(name);
-                    // Of a run without an index, nobody knows what was in it.
-                    match left.as_ref().is_some_and(|run| RunName::of(run) == *name) {
-                        true => damage.rows = Some("no row, since filters can be made anew".to_owned()),
-                        false => is_all_in_doubt = true,
-                    }
-                    damages.push(damage);
-                    runs.extend(left);
-                }
-            }
-        }
-        let unreadable = |error| CheckpointDamage::unreadable(&self.folder, &error);
-        let files = self.with_files(&runs).map_err(unreadable)?;
-        let mut merged = Merged::over_holes(files).map_err(|damage| self.damage(damage))?;
-        let mut put = BTreeSet::new();
-        while let Some(Row { key, value, .. }) = merged.next().map_err(|damage| self.damage(damage))? {
-            let Some(value) = value else { continue };
-            let is_old = is_all_in_doubt || merged.may_have_lost(&key);
-            if !broker.restore_over(&key, value, is_old, conclusions) {
-                let detail = "a row cannot be put back without those that are lost";
-                let rows = Some(broker::describe_rows(&key, &key));
-                damages.push(CheckpointDamage { rows, ..CheckpointDamage::new(&self.folder, 0, detail) });
-            }
-            put.insert(key);
-        }
-        let passed_over = merged.into_damages();
-        broker.keep_rows(|key| {
-            is_all_in_doubt || put.contains(key) || passed_over.iter().any(|damage| damage.may_have_had(key))
-        });
-        damages.extend(passed_over.into_iter().map(|damage| self.damage(damage)));
-        Ok((manifest, broker, damages))
-    }
-
     /// What is left of a run that cannot be opened: all of it, if only its filters are damaged. Nothing if the file is gone or
     /// cannot be read.
-    fn scan_run(&self, run_name: &RunName) -> Option<Arc<Run>> {
+    pub(super) fn scan_run(&self, run_name: &RunName) -> Option<Arc<Run>> {
         let file = self.storage.open(&self.run_path(run_name.number)).ok()?;
         match Run::open_without_filters(run_name.number, &*file) {
             Ok(run) if RunName::of(&run) == *run_name => Some(run),
@@ -331,70 +233,16 @@ impl CheckpointStore {
         }
     }
 
-    fn load_runs(
-        &self,
-        runs: &[Arc<Run>],
-        mut broker: Broker,
-        bring: Bring,
-    ) -> Result<Broker, CheckpointDamage> {
-        let unreadable = |error| CheckpointDamage::unreadable(&self.folder, &error);
-        let files = self.with_files(runs).map_err(unreadable)?;
-        let (merged, state_bytes) = match bring {
-            Bring::All => (Merged::new(files), u64::MAX),
-            Bring::Needed { state_bytes } => {
-                broker.leave_tables_on_disk();
-                (Merged::without(files, |key| TableKind::of(key).is_some()), state_bytes)
-            }
-        };
-        let mut merged = merged.map_err(|damage| self.damage(damage))?;
-        let mut rows = 0;
-        while let Some(row) = merged.next().map_err(|damage| self.damage(damage))? {
-            let Some(value) = row.value else { continue };
-            // Whole, and yet not understood.
-            let newer = || CheckpointDamage::newer(&self.run_path(runs.first().map_or(0, |run| run.number)));
-            broker.restore(&row.key, value).map_err(|_| newer())?;
-            rows += 1;
-            if rows % ROWS_BETWEEN_EVICTIONS == 0 {
-                broker.evict(0, state_bytes);
-            }
-        }
-        Ok(broker)
-    }
-
-    fn load_version_1(
-        &self,
-        manifest: &Manifest,
-        bytes: u64,
-        mut broker: Broker,
-    ) -> Result<Broker, CheckpointDamage> {
-        let kind = if manifest.clean { LAST_RUN_1 } else { RUN_1 };
-        let path = self.path(&name(kind, manifest.position.0));
-        let run = self.read(&path).map_err(|error| CheckpointDamage::unreadable(&path, &error))?;
-        if bytes != run.len() as u64 {
-            let detail = format!("the run has {} bytes, its manifest says {bytes}", run.len());
-            return Err(CheckpointDamage::new(&path, bytes.min(run.len() as u64), &detail));
-        }
-        let restored = read_version_1(run.clone(), |key, value| broker.restore(key, value).ok());
-        // Whole, and yet not understood.
-        if restored.is_err() && read_version_1(run, |_, _| Some(())).is_ok() {
-            return Err(CheckpointDamage::newer(&path));
-        }
-        let damage =
-            |offset| CheckpointDamage::new(&path, offset, "a block of the run is not as it was written");
-        restored.map_err(damage)?;
-        Ok(broker)
-    }
-
-    fn merged(&self, runs: &[Arc<Run>]) -> io::Result<Result<Merged, RunDamage>> {
+    pub(super) fn merged(&self, runs: &[Arc<Run>]) -> io::Result<Result<Merged, RunDamage>> {
         Ok(Merged::new(self.with_files(runs)?))
     }
 
-    fn with_files(&self, runs: &[Arc<Run>]) -> io::Result<Vec<RunFile>> {
+    pub(super) fn with_files(&self, runs: &[Arc<Run>]) -> io::Result<Vec<RunFile>> {
         let open = |run: &Arc<Run>| Ok((Arc::clone(run), self.storage.open(&self.run_path(run.number))?));
         runs.iter().map(open).collect()
     }
 
-    pub(crate) fn damage(&self, damage: RunDamage) -> CheckpointDamage {
+    pub(super) fn damage(&self, damage: RunDamage) -> CheckpointDamage {
         let RunDamage { number, offset, detail, keys } = damage;
         let rows = keys.map(|(first, last)| broker::describe_rows(&first, &last));
         CheckpointDamage { rows, ..CheckpointDamage::new(&self.run_path(number), offset, &detail) }
@@ -505,7 +353,7 @@ impl CheckpointStore {
         self.storage.sync_directory(&self.folder)
     }
 
-    fn read(&self, path: &str) -> io::Result<Bytes> {
+    pub(super) fn read(&self, path: &str) -> io::Result<Bytes> {
         let file = self.storage.open(path)?;
         let length = usize::try_from(file.len()?).map_err(io::Error::other)?;
         let mut content = BytesMut::zeroed(length);
@@ -526,8 +374,12 @@ impl CheckpointStore {
         self.check(&self.folder, self.storage.list(&self.folder))
     }
 
-    fn run_path(&self, number: u64) -> String {
+    pub(super) fn run_path(&self, number: u64) -> String {
         self.path(&name(RUN, number))
+    }
+
+    pub(super) fn folder(&self) -> &str {
+        &self.folder
     }
 
     pub(crate) fn path(&self, file: &str) -> String {
@@ -564,6 +416,6 @@ fn append(file: &dyn StorageFile, offset: &mut u64, piece: &[u8]) -> io::Result<
 }
 
 /// The number in hexadecimal with all its digits, so that names sort as numbers do.
-fn name(kind: &str, number: u64) -> String {
+pub(super) fn name(kind: &str, number: u64) -> String {
     format!("{kind}{number:016x}")
 }

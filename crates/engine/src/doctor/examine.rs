@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use broker::{Broker, Conclusions, Home, LostMessage, Lsn};
+use broker::{Broker, Conclusions, Home, LostMessage, Lsn, Record};
 use field_table::ShortString;
 use journal::{Flaw, FlawKind, LogName, Survey};
 
@@ -40,8 +40,10 @@ pub(super) fn investigate(
     };
     let (manifest, broker) = newest.unzip();
     let state = salvage(survey.as_ref(), manifest.as_ref().zip(broker), rest.conclusions)?;
-    // A start wants a whole one.
-    let start = foresee(survey.as_ref(), manifest.as_ref().filter(|_| rest.rows.is_empty()), &state);
+    let start = match rest.rows.is_empty() {
+        true => foresee(survey.as_ref(), manifest.as_ref(), &state),
+        false => start_around_damage(files, survey.as_ref(), log)?,
+    };
     let Salvage { mut broker, from, mut losses, .. } = state;
     let is_whole = |finding: &&CheckpointFinding| finding.whole.is_some();
     let fallback = checkpoints.iter().rev().filter(is_whole).nth(1).map(|finding| Lsn(finding.position));
@@ -50,7 +52,7 @@ pub(super) fn investigate(
     let (mut damages, scars) = findings.of_journal();
     damages.extend(match &rest.rows[..] {
         [] => of_checkpoints(&checkpoints),
-        rows => of_rows(rows),
+        rows => of_rows(rows, start.is_err()),
     });
     damages.extend(findings.unexplained(&damages, &start));
     losses.glimpses = findings.glimpses();
@@ -117,6 +119,43 @@ fn look_at_the_rest(
     Ok(None)
 }
 
+/// What a start would do that has no whole checkpoint: it halts the queues of which messages are lost, if that is all, and if
+/// nothing that has come since belongs where they were.
+fn start_around_damage(
+    files: &DataFiles,
+    survey: Option<&Survey>,
+    log: &LogName,
+) -> Result<Result<Start, String>, DoctorError> {
+    let refused =
+        || Ok(Err("no checkpoint is whole, and more is lost than messages of some queues".to_owned()));
+    let store = CheckpointStore::look(Arc::clone(&files.data), log)?;
+    let fresh = || Broker::new(broker::Settings::default());
+    let loaded = store.map(|store| store.load_around_damage(u64::MAX, fresh)).transpose()?.flatten();
+    let Some((Loaded { manifest, mut broker, .. }, survey)) = loaded.zip(survey) else { return refused() };
+    let foresight = match survey.foresee(Some(manifest.cursor)) {
+        Ok(foresight) => foresight,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let mut start = Start { checkpoint: manifest.position.0, torn: foresight.torn, ..Start::default() };
+    for entry in survey.entries(journal::Lsn(manifest.position.0)) {
+        let entry = entry?;
+        if entry.lsn > survey.durable {
+            break;
+        }
+        start.entries += 1;
+        start.bytes += entry.bytes.len() as u64;
+        for record in Record::read_entry(Lsn(entry.lsn.0), entry.bytes) {
+            let record = record?;
+            if broker.is_blocked_by_damage(&record) {
+                return refused();
+            }
+            broker.apply(record);
+        }
+    }
+    start.halted = broker.halted_queues().map(|(name, _)| name.clone()).collect();
+    Ok(Ok(start))
+}
+
 /// What this version does not understand is no damage, and it must not be repaired away.
 fn refuse_newer(
     files: &DataFiles,
@@ -143,7 +182,8 @@ fn foresee(survey: Option<&Survey>, manifest: Option<&Manifest>, state: &Salvage
     };
     let foresight =
         survey.foresee(manifest.map(|manifest| manifest.cursor)).map_err(|error| error.to_string())?;
-    Ok(Start { checkpoint, entries: state.entries, bytes: state.bytes, torn: foresight.torn })
+    let (entries, bytes) = (state.entries, state.bytes);
+    Ok(Start { checkpoint, entries, bytes, torn: foresight.torn, halted: Vec::new() })
 }
 
 fn of_checkpoints(checkpoints: &[CheckpointFinding]) -> Vec<Damage> {
@@ -166,13 +206,13 @@ fn of_checkpoints(checkpoints: &[CheckpointFinding]) -> Vec<Damage> {
         .collect()
 }
 
-fn of_rows(rows: &[CheckpointDamage]) -> Vec<Damage> {
+fn of_rows(rows: &[CheckpointDamage], start_refused: bool) -> Vec<Damage> {
     let damage = |damage: &CheckpointDamage| Damage {
         file: damage.file.clone(),
         offset: damage.offset,
         entries: None,
         detail: damage.detail.clone(),
-        meaning: Meaning::Rows { about: damage.rows.clone() },
+        meaning: Meaning::Rows { start_refused, about: damage.rows.clone() },
         remains: None,
     };
     rows.iter().map(damage).collect()
@@ -263,7 +303,8 @@ impl Findings<'_> {
             remains: None,
         });
         let explains = |damage: &Damage| match damage.meaning {
-            Meaning::StartRefused | Meaning::CheckpointsLost | Meaning::Rows { .. } => true,
+            Meaning::StartRefused | Meaning::CheckpointsLost => true,
+            Meaning::Rows { start_refused, .. } => start_refused,
             Meaning::Bodies { start_refused, .. } => start_refused,
             _ => false,
         };

@@ -53,6 +53,8 @@ pub struct Start {
     pub bytes: u64,
     /// What it would cut off.
     pub torn: Option<TornTail>,
+    /// The queues that it would halt, because messages of theirs cannot be read.
+    pub halted: Vec<ShortString>,
 }
 
 /// A damaged place.
@@ -92,8 +94,11 @@ pub enum Meaning {
     FallbackLost,
     /// No checkpoint is left: a start needs the journal from its first entry on.
     CheckpointsLost,
-    /// A start is refused. No checkpoint is whole, and a repair begins with the newest, without what it says there.
+    /// No checkpoint is whole, and a repair begins with the newest, without what it says there. A start halts the queues of which
+    /// messages are lost.
     Rows {
+        /// A start is refused: more is lost than messages of queues.
+        start_refused: bool,
         /// What that is about, where it is known.
         about: Option<String>,
     },

@@ -55,7 +55,10 @@ pub(super) fn salvage(
         salvage.hole(survey, expected, Lsn(survey.durable.0));
     }
     salvage.find_lost(|stored| match stored.place.home() {
-        Home::Entry(lsn) => !survey.holds(journal::Lsn(lsn.0)),
+        Home::Entry(lsn) => {
+            let start = stored.place.offset;
+            !survey.holds_part(journal::Lsn(lsn.0), start..start.saturating_add(stored.stored_bytes))
+        }
         Home::Volatile(_) => false,
     });
     Ok(salvage)

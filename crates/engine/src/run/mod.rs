@@ -107,7 +107,7 @@ impl Kind {
 pub(crate) type RunFile = (Arc<Run>, Arc<dyn StorageFile>);
 
 /// Something in a run is not as it was written.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("run {number} is damaged at byte {offset}: {detail}")]
 pub(crate) struct RunDamage {
     /// Which run.
@@ -124,6 +124,12 @@ impl RunDamage {
     /// Whether a row of this key may have been there.
     pub(crate) fn may_have_had(&self, key: &[u8]) -> bool {
         self.keys.as_ref().is_some_and(|(first, last)| (&first[..]..=&last[..]).contains(&key))
+    }
+
+    /// The key of the row that was there, if it was one alone.
+    pub(crate) fn only_key(&self) -> Option<Bytes> {
+        let (first, last) = self.keys.as_ref()?;
+        (first == last).then(|| first.clone())
     }
 
     fn new(number: u64, offset: u64, detail: impl Into<String>) -> Self {

@@ -17,6 +17,8 @@ pub(crate) struct Bench {
     pub(crate) storage: MemoryStorage,
     pub(crate) engine: Engine,
     pub(crate) now: Timestamp,
+    /// Checkpoints wait for the test.
+    pub(crate) holds_checkpoints: bool,
     /// State that is wanted in memory waits for the test.
     pub(crate) holds_loads: bool,
     settings: Settings,
@@ -59,7 +61,17 @@ impl Bench {
         let now = Timestamp(1000);
         let engine = open(&settings, &journal, &storage, now).unwrap();
         let clients = BTreeMap::new();
-        Self { journal, storage, engine, now, holds_loads: false, settings, clients, next_connection: 1 }
+        Self {
+            journal,
+            storage,
+            engine,
+            now,
+            holds_checkpoints: false,
+            holds_loads: false,
+            settings,
+            clients,
+            next_connection: 1,
+        }
     }
 
     /// The process is gone at once: of the entries in flight the first `survivors` are found again.
@@ -134,7 +146,9 @@ impl Bench {
         loop {
             let stepped = self.journal.step() | self.journal.step_read(0);
             self.engine.pump(self.now);
-            self.checkpoint();
+            if !self.holds_checkpoints {
+                self.checkpoint();
+            }
             let loaded = !self.holds_loads && self.load();
             let due = self.engine.next_deadline();
             if let Some(due) = due {
@@ -165,6 +179,26 @@ impl Bench {
     pub(crate) fn hear(&self, connection: u64) -> Vec<String> {
         let told = std::mem::take(&mut *self.client(connection).told.lock().unwrap());
         told.iter().map(|released| describe(&released.effect)).collect()
+    }
+
+    /// What the connection's sessions were refused since it was last asked; all else that it was told is forgotten.
+    pub(crate) fn refusals(&self, connection: u64) -> Vec<broker::Refusal> {
+        let told = std::mem::take(&mut *self.client(connection).told.lock().unwrap());
+        let refusal = |released: Released| match released.effect {
+            Effect::Refused { refusal, .. } => Some(*refusal),
+            _ => None,
+        };
+        told.into_iter().filter_map(refusal).collect()
+    }
+
+    /// The entry that holds the first message of the first queue.
+    pub(crate) fn first_entry(&self) -> journal::Lsn {
+        let view = self.engine.view_at_last_entry().expect("nothing is under way");
+        let first = view.queues[0].messages.first().expect("it has some");
+        match first.place.home() {
+            broker::Home::Entry(lsn) => journal::Lsn(lsn.0),
+            broker::Home::Volatile(_) => panic!("it is not in the journal"),
+        }
     }
 
     /// Takes all messages of a queue, in order: "body" or "body again".

@@ -19,6 +19,7 @@ enum Step {
         which: usize,
     },
     Tick,
+    Rest,
     Checkpoint,
     Crash {
         survivors: usize,
@@ -33,6 +34,7 @@ fn step() -> impl Strategy<Value = Step> {
         10 => Just(Step::Journal),
         4 => any::<usize>().prop_map(|which| Step::Read { which }),
         2 => Just(Step::Tick),
+        2 => Just(Step::Rest),
         2 => Just(Step::Checkpoint),
         1 => (0..4usize).prop_map(|survivors| Step::Crash { survivors }),
         1 => Just(Step::Restart),
@@ -112,6 +114,7 @@ fn check(steps: &[Step]) {
                 bench.now.0 += 10;
                 bench.engine.tick(bench.now);
             }
+            Step::Rest => (0..2).for_each(|_| bench.engine.rest()),
             Step::Checkpoint => bench.checkpoint(),
             Step::Crash { survivors } => {
                 bench.crash(survivors);

@@ -163,7 +163,7 @@ const CASES: &[Case] = &[
             let (path, offset) = directory.page_of(1);
             flip(&directory.data, &path, offset);
         },
-        refused: true,
+        refused: false,
         meanings: &["older run: lost the places of messages 0 to 511 of queue number 1"],
         lost: &[],
     },
@@ -211,7 +211,7 @@ fn describe(directory: &Directory, examination: &Examination) -> Vec<String> {
             }
             Meaning::CheckpointPassedOver => "passed over".to_owned(),
             Meaning::FallbackLost => "no fallback".to_owned(),
-            Meaning::Rows { about } => format!("lost {}", about.as_deref().unwrap_or("changes")),
+            Meaning::Rows { about, .. } => format!("lost {}", about.as_deref().unwrap_or("changes")),
             other => format!("{other:?}"),
         };
         format!("{file}: {meaning}")

@@ -11,6 +11,7 @@ use broker::{
     Answer, Binding, Complete, DeclareExchange, DeclareQueue, Effect, Enqueue, Envelope, Fail,
     IdempotencyKey, Lease, Operation, Publish, Standalone, TaskId, TaskState, Timestamp, Until,
 };
+use engine::Settings;
 use engine::doctor::{DataFiles, examine};
 use field_table::{ShortString, Table, Value};
 use journal::storage::DirectoryStorage;
@@ -41,7 +42,10 @@ fn log() -> LogName {
 
 fn serve(directory: &Path, options: FileOptions, now: Timestamp) -> Served {
     let journal = Arc::new(DirectoryStorage::new(directory.join("journal")));
-    Served::open(journal, Arc::new(DirectoryStorage::new(directory)), &log(), options, now).unwrap()
+    // So that a short life has all kinds of files.
+    let settings = Settings { compaction_slack_bytes: 0, ..Settings::default() };
+    Served::open_with(settings, journal, Arc::new(DirectoryStorage::new(directory)), &log(), options, now)
+        .unwrap()
 }
 
 fn id(text: &str) -> TaskId {
@@ -99,7 +103,7 @@ fn texts(messages: &[Envelope]) -> Vec<String> {
 }
 
 /// All of them, the newest last.
-const FIXTURES: [&str; 3] = ["0.1", "0.1-runs-2", "0.1-runs-3"];
+const FIXTURES: [&str; 4] = ["0.1", "0.1-runs-2", "0.1-compacted", "0.1-runs-3"];
 
 #[test]
 fn a_directory_of_any_format_is_read() {
@@ -109,7 +113,8 @@ fn a_directory_of_any_format_is_read() {
 fn check(fixture: &Path) {
     let copy = tempfile::tempdir().unwrap();
     copy_folder(fixture, copy.path());
-    check_examination(copy.path());
+    let has_compacted = ["0.1-compacted", "0.1-runs-3"].iter().any(|name| fixture.ends_with(name));
+    check_examination(copy.path(), has_compacted);
     let mut served = serve(copy.path(), FileOptions::new(1), READ_AT);
     check_start(&served);
     check_tasks(&mut served);
@@ -121,7 +126,7 @@ fn check(fixture: &Path) {
     assert_eq!(texts(&served.take_all("invoices")), ["paid 1", "paid 3", "paid 4", "paid 5", "paid 6"]);
 }
 
-fn check_examination(directory: &Path) {
+fn check_examination(directory: &Path, has_compacted: bool) {
     let files = DataFiles {
         data: Arc::new(DirectoryStorage::new(directory)),
         journal: Arc::new(DirectoryStorage::new(directory.join("journal"))),
@@ -131,6 +136,8 @@ fn check_examination(directory: &Path) {
     let examination = examine(&files, &log()).unwrap();
     assert!(examination.is_sound(), "{:?}", examination.damages);
     assert!(examination.scars.is_empty());
+    let is_compacted = examination.survey.iter().any(|survey| !survey.compacted.is_empty());
+    assert_eq!(is_compacted, has_compacted);
     let census = &examination.census;
     assert_eq!((census.exchanges, census.bindings), (2, 3));
     let queues: Vec<(&[u8], u64, u64)> =
@@ -278,7 +285,7 @@ fn first_boot(served: &mut Served) {
 fn second_boot(served: &mut Served) {
     // A checkpoint that is not the last word of a boot.
     let mut tag = 0;
-    while served.engine.counts().checkpoints < 2 {
+    while served.engine.counts().checkpoints < 2 || served.engine.counts().compactions == 0 {
         served.ask(crate::bench::publish("scratch", "comes and goes"));
         served.ask(get("scratch"));
         tag += 1;

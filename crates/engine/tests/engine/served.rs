@@ -42,8 +42,19 @@ impl Served {
         options: FileOptions,
         now: Timestamp,
     ) -> Result<Self, OpenError> {
+        Self::open_with(Settings::default(), journal, data, log, options, now)
+    }
+
+    pub(crate) fn open_with(
+        settings: Settings,
+        journal: Arc<dyn Storage>,
+        data: Arc<dyn Storage>,
+        log: &LogName,
+        options: FileOptions,
+        now: Timestamp,
+    ) -> Result<Self, OpenError> {
         let journal = FileJournal::new(journal, options);
-        let engine = Engine::open(Settings::default(), &journal, log, data, now)?;
+        let engine = Engine::open(settings, &journal, log, data, now)?;
         let mut served = Self { engine, client: Arc::default(), now, _journal: journal };
         for connection in [SESSION, LANE] {
             let client = Arc::clone(&served.client);

@@ -7,6 +7,7 @@ mod extend_lease;
 mod fail_lease;
 mod lease_path;
 mod openapi;
+mod pins;
 mod publish;
 mod queues;
 mod release_lease;
@@ -40,6 +41,7 @@ pub(crate) async fn answer(endpoint: Endpoint, asked: Asked) -> Answer {
         Endpoint::FailLease => Box::pin(fail_lease::answer(asked)).await,
         Endpoint::ReleaseLease => Box::pin(release_lease::answer(asked)).await,
         Endpoint::Publish => Box::pin(publish::answer(asked)).await,
+        Endpoint::ShowPins => Box::pin(pins::answer(asked)).await,
         Endpoint::PutQueue => Box::pin(queues::put(asked)).await,
         Endpoint::ShowQueue => Box::pin(queues::show(asked)).await,
         Endpoint::DeleteQueue => Box::pin(queues::delete(asked)).await,

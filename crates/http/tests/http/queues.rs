@@ -113,3 +113,15 @@ async fn a_published_message_is_a_task_on_a_task_queue() {
     let lease = world.lease("q").await;
     assert_eq!((&lease["task"]["name"], &lease["task"]["payload"]), (&json!("greet"), &json!([1])));
 }
+
+#[tokio::test]
+async fn what_holds_the_journal_is_told_once_there_is_a_checkpoint() {
+    let world = World::new();
+    let problem = world.ask(get("/v1/pins")).await.expect_problem(503, "pins-unknown");
+    assert_eq!(problem["detail"], "there is no checkpoint yet");
+    world.checkpoint().await;
+    let told = world.ask(get("/v1/pins")).await;
+    assert_eq!((told.status, &told.json()["files"]), (200, &json!([])), "{told:?}");
+    assert!(told.json()["as_of"].as_str().unwrap().starts_with("20"), "{told:?}");
+    world.ask(get("/v1/pins?vhost=x")).await.expect_problem(400, "bad-query");
+}

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use broker::{Command, ConnectionId, Timestamp};
 use bytes::Bytes;
-use engine::{Engine, Outlet};
+use engine::{Engine, Outlet, Pins};
 use field_table::ShortString;
 use http_api::{Backend, Condition, Host, Limits, LoginRefused, Page, Right, Service, Submitted, Target};
 use http_body_util::{BodyExt, Full};
@@ -85,6 +85,19 @@ impl World {
     /// One request on a connection of its own.
     pub(crate) async fn ask(&self, request: Ask) -> Told {
         self.client().await.ask(request).await
+    }
+
+    /// Declares queues until the journal wants a checkpoint, and writes that.
+    pub(crate) async fn checkpoint(&self) {
+        for number in 0..100 {
+            self.queue(&format!("checkpoint-{number}")).await;
+            let host = &self.backend.host;
+            if let Some(job) = host.with(|engine, _now| engine.take_checkpoint_job()) {
+                let outcome = job.run();
+                return host.with(|engine, _now| engine.checkpoint_done(outcome));
+            }
+        }
+        panic!("the journal never wants a checkpoint");
     }
 
     /// A task queue.
@@ -347,6 +360,14 @@ impl Host for TestHost {
 
     fn has_credit(&self, connection: ConnectionId) -> bool {
         self.with(|engine, _now| engine.publish_credit(connection))
+    }
+
+    fn pins(self: Arc<Self>) -> Pin<Box<dyn Future<Output = Result<Pins, String>> + Send>> {
+        Box::pin(async move {
+            let job = self.with(|engine, _now| engine.pins_job()).ok_or("there is no checkpoint yet")?;
+            let found = job.run().map_err(|error| error.to_string())?;
+            Ok(self.with(|engine, _now| engine.pins(found)))
+        })
     }
 }
 

@@ -40,6 +40,11 @@ impl Buffers {
         buffer
     }
 
+    /// Gives the memory back.
+    pub(super) fn rest(&self) {
+        lock(&self.spare).clear();
+    }
+
     /// Hands the buffer out, to come back when nobody needs it any more.
     pub(super) fn lend(&self, bytes: Vec<u8>) -> Bytes {
         if !(BYTES_MIN..=BYTES_MAX).contains(&bytes.capacity()) {

@@ -11,15 +11,14 @@ use super::FileOptions;
 use super::folder::{Failure, Folder};
 use super::format::{BLOCK_BYTES, ClaimRecord, EntryHeader, HEADER_BYTES, SegmentHeader, padded_bytes};
 use super::recovery::End;
-use super::session::{Order, Session, Submission, lock};
+use super::session::{Session, Submission, lock};
 use super::spares::Spares;
 use super::walk::SegmentWalk;
 use crate::{Help, LostReason, Lsn};
 
 static ZEROS: [u8; BLOCK_BYTES as usize] = [0; BLOCK_BYTES as usize];
 
-/// The end of a log, where it grows. Whoever holds its lock commits: the commit thread as a rule, or the
-/// thread of a lone caller.
+/// The end of a log, where it grows. Whoever holds its lock commits: a thread of the crew as a rule, or that of a lone caller.
 pub(super) struct Committer {
     pub(super) folder: Folder,
     pub(super) options: FileOptions,
@@ -30,7 +29,7 @@ pub(super) struct Committer {
     pub(super) active: Option<End>,
     /// Taken out of the queue, and not written yet.
     pub(super) taken: Vec<Submission>,
-    /// Written, and not synced yet. Never there when the lock of a committer with a thread is free.
+    /// Written, and not synced yet. Never there when the lock is free and threads commit.
     pub(super) written: Option<Batch>,
     pub(super) pace: Pace,
 }
@@ -48,7 +47,7 @@ pub(super) struct CommitHelper {
 }
 
 /// Ends the log if the one who commits panics: nobody knows then what is on disk.
-struct LoseAtPanic<'session>(&'session Session);
+pub(super) struct LoseAtPanic<'session>(pub(super) &'session Session);
 
 /// The entries of one write: they lie one behind the other in the active segment.
 pub(super) struct Batch {
@@ -61,32 +60,20 @@ pub(super) struct Batch {
 }
 
 impl Committer {
-    /// The thread: commits until it is told to end, or a failure ends the log.
-    pub(super) fn run(committer: &Mutex<Committer>, session: &Session) {
-        loop {
-            let order = session.wait();
-            let mut committer = lock(committer);
-            if order == Order::Stop {
-                return;
-            }
-            if !committer.commit_queued() {
-                return;
-            }
-            if order == Order::Drain && !session.has_queued() {
-                return committer.end();
-            }
-        }
-    }
-
     /// Commits all that is queued. False if the log has ended by that.
     pub(super) fn commit_queued(&mut self) -> bool {
-        loop {
-            let began = Instant::now();
-            match (self.write_next(), self.sync_written()) {
-                (false, false) => return !self.session.has_ended(),
-                _ => self.pace.note(began.elapsed()),
-            }
+        while self.commit_part() {}
+        !self.session.has_ended()
+    }
+
+    /// Commits as much of what is queued as goes into one write. False if there was nothing to do, or no room to do it.
+    pub(super) fn commit_part(&mut self) -> bool {
+        let began = Instant::now();
+        let has_worked = self.write_next() | self.sync_written();
+        if has_worked {
+            self.pace.note(began.elapsed());
         }
+        has_worked
     }
 
     /// Writes a part of what is queued, unless a part that was written waits for its sync. False if there was nothing
@@ -100,7 +87,10 @@ impl Committer {
             return false;
         }
         match self.write_part() {
-            Ok(None) => return false,
+            Ok(None) => {
+                self.session.lack_room();
+                return false;
+            }
             Ok(batch) => self.written = batch,
             Err(failure) => self.session.lose(LostReason::from(failure)),
         }
@@ -237,8 +227,7 @@ impl Help for CommitHelper {
             let _guard = LoseAtPanic(&self.session);
             committer.commit_queued();
         }
-        // What is left, or was not begun, is the thread's. If another holds the lock, it takes what is queued or
-        // the thread does.
+        // What is left, or was not begun, is the crew's. If another holds the lock, it takes what is queued or the crew does.
         self.session.rouse();
     }
 }

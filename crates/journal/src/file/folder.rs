@@ -8,7 +8,7 @@ use mistakes::{Mistake, is_planted};
 use super::format::{BLOCK_BYTES, ClaimRecord, HEADER_BYTES, SegmentHeader};
 use super::spares::Spare;
 use crate::storage::{Storage, StorageFile};
-use crate::{ClaimError, LostReason};
+use crate::{ClaimError, LostReason, SegmentName};
 
 /// Zeros are written in pieces of this size, each synced: a flood of them would delay the syncs of the log.
 const ZEROS_BYTES: usize = 1 << 20;
@@ -16,6 +16,8 @@ const ZEROS_BYTES: usize = 1 << 20;
 const SEGMENT: &str = ".seg";
 const SPARE: &str = ".spare";
 const RESERVE: &str = ".reserve";
+const COMPACTED: &str = ".compacted";
+const DRAFT: &str = ".compacted.new";
 
 /// The claim record of a log that is being removed.
 const DESTROYED: &str = "DESTROYED";
@@ -108,6 +110,20 @@ pub(super) enum FolderItem {
     Segment(u64),
     Spare(u64),
     Reserve(u64),
+    Compacted(u64),
+    /// A compacted file that a crash has left unfinished.
+    Draft(u64),
+}
+
+impl FolderItem {
+    /// What holds entries has such a name.
+    pub(super) fn segment_name(&self) -> Option<SegmentName> {
+        match self {
+            FolderItem::Segment(number) => Some(SegmentName::Written(*number)),
+            FolderItem::Compacted(number) => Some(SegmentName::Compacted(*number)),
+            FolderItem::Spare(_) | FolderItem::Reserve(_) | FolderItem::Draft(_) => None,
+        }
+    }
 }
 
 /// The folder of one log.
@@ -167,7 +183,7 @@ impl Folder {
         result.map_err(|error| self.failure("sync of the folder", &self.name, error))
     }
 
-    /// Segments and spare files in ascending order of their numbers; other names are none of ours.
+    /// The log's files but for its claim record, in ascending order of their numbers; other names are none of ours.
     pub(super) fn list(&self) -> Result<Vec<FolderItem>, Failure> {
         let names =
             self.storage.list(&self.name).map_err(|error| self.failure("listing", &self.name, error))?;
@@ -175,11 +191,11 @@ impl Folder {
     }
 
     pub(super) fn has_segments(&self) -> Result<bool, Failure> {
-        Ok(self.list()?.iter().any(|item| matches!(item, FolderItem::Segment(_))))
+        Ok(self.list()?.iter().any(|item| item.segment_name().is_some()))
     }
 
     pub(super) fn segment_path(&self, number: u64) -> String {
-        self.path(&format!("{number:016x}{SEGMENT}"))
+        self.path(&SegmentName::Written(number).to_string())
     }
 
     /// The folder itself.
@@ -193,6 +209,35 @@ impl Folder {
 
     pub(super) fn open_segment(&self, number: u64) -> Result<NamedFile, Failure> {
         self.open(self.segment_path(number))
+    }
+
+    pub(super) fn compacted_path(&self, number: u64) -> String {
+        self.path(&SegmentName::Compacted(number).to_string())
+    }
+
+    pub(super) fn open_compacted(&self, number: u64) -> Result<NamedFile, Failure> {
+        self.open(self.compacted_path(number))
+    }
+
+    pub(super) fn remove_compacted(&self, number: u64) -> Result<(), Failure> {
+        self.remove(self.compacted_path(number))
+    }
+
+    /// Makes the draft of a compacted file.
+    pub(super) fn create_draft(&self, number: u64) -> Result<NamedFile, Failure> {
+        self.create_file(self.draft_path(number))
+    }
+
+    pub(super) fn remove_draft(&self, number: u64) -> Result<(), Failure> {
+        self.remove(self.draft_path(number))
+    }
+
+    /// Gives a draft, which is synced, the name of a compacted file, durably.
+    pub(super) fn publish_draft(&self, number: u64) -> Result<(), Failure> {
+        let path = self.compacted_path(number);
+        let renamed = self.storage.rename(&self.draft_path(number), &path);
+        renamed.map_err(|error| self.failure("renaming to", &path, error))?;
+        self.sync()
     }
 
     pub(super) fn remove_segment(&self, number: u64) -> Result<(), Failure> {
@@ -323,7 +368,7 @@ impl Folder {
             let (number, is_reserve) = match item {
                 FolderItem::Spare(number) => (number, false),
                 FolderItem::Reserve(number) => (number, true),
-                FolderItem::Segment(_) => continue,
+                _ => continue,
             };
             let file = self.open(self.spare_path(Spare { number, bytes: 0, is_reserve }))?;
             let bytes = file.bytes()?;
@@ -338,6 +383,10 @@ impl Folder {
 
     fn path(&self, name: &str) -> String {
         format!("{}/{name}", self.name)
+    }
+
+    fn draft_path(&self, number: u64) -> String {
+        self.path(&format!("{number:016x}{DRAFT}"))
     }
 
     fn spare_path(&self, Spare { number, is_reserve, .. }: Spare) -> String {
@@ -393,6 +442,8 @@ fn parse_name(name: &str) -> Option<FolderItem> {
         SEGMENT => Some(FolderItem::Segment(number)),
         SPARE => Some(FolderItem::Spare(number)),
         RESERVE => Some(FolderItem::Reserve(number)),
+        COMPACTED => Some(FolderItem::Compacted(number)),
+        DRAFT => Some(FolderItem::Draft(number)),
         _ => None,
     }
 }
@@ -412,6 +463,8 @@ mod tests {
         assert_eq!(parse_name("00000000000000ff.seg"), Some(FolderItem::Segment(255)));
         assert_eq!(parse_name("0000000000000001.spare"), Some(FolderItem::Spare(1)));
         assert_eq!(parse_name("0000000000000002.reserve"), Some(FolderItem::Reserve(2)));
+        assert_eq!(parse_name("0000000000000003.compacted"), Some(FolderItem::Compacted(3)));
+        assert_eq!(parse_name("0000000000000004.compacted.new"), Some(FolderItem::Draft(4)));
         assert_eq!(parse_name("CLAIM"), None);
         assert_eq!(parse_name("00000000000000ff.seg~"), None);
         assert_eq!(parse_name("öööööööööööööööö.seg"), None);

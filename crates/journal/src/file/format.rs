@@ -21,6 +21,7 @@ pub(super) const UNKNOWN_VERSION: &str =
     "the header is of an unknown format version; it needs a newer Forebay";
 
 const SEGMENT_MAGIC: [u8; 8] = *b"forebayS";
+const COMPACTED_MAGIC: [u8; 8] = *b"forebayB";
 const CLAIM_MAGIC: [u8; 8] = *b"forebayC";
 const ENTRY_MAGIC: [u8; 4] = *b"fbjE";
 const VERSION: u16 = 1;
@@ -52,6 +53,43 @@ impl SegmentHeader {
         header.skip(6);
         let [log_id, number, bytes, epoch] = [(); 4].map(|()| header.u64());
         Ok(SegmentHeader { log_id, number, bytes, epoch: Epoch(epoch) })
+    }
+}
+
+/// The first block of a compacted file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CompactedHeader {
+    pub(super) log_id: u64,
+    pub(super) number: u64,
+    /// Size of the file.
+    pub(super) bytes: u64,
+    /// Where the index begins.
+    pub(super) index_at: u64,
+    /// How many blocks the index has.
+    pub(super) index_blocks: u32,
+    /// How many files it replaces: their names stand behind the index.
+    pub(super) sources: u32,
+    /// The checksum of those names.
+    pub(super) sources_crc: u32,
+}
+
+impl CompactedHeader {
+    pub(super) fn encode(&self) -> HeaderBytes {
+        let mut header = Encoder::new(&COMPACTED_MAGIC);
+        header.u16(VERSION);
+        header.skip(6);
+        [self.log_id, self.number, self.bytes, self.index_at].iter().for_each(|&field| header.u64(field));
+        [self.index_blocks, self.sources, self.sources_crc].iter().for_each(|&field| header.u32(field));
+        header.finish()
+    }
+
+    /// `Err` says what is wrong.
+    pub(super) fn decode(bytes: &HeaderBytes) -> Result<CompactedHeader, &'static str> {
+        let mut header = Decoder::new(bytes, &COMPACTED_MAGIC)?;
+        header.skip(6);
+        let [log_id, number, bytes, index_at] = [(); 4].map(|()| header.u64());
+        let [index_blocks, sources, sources_crc] = [(); 3].map(|()| header.u32());
+        Ok(CompactedHeader { log_id, number, bytes, index_at, index_blocks, sources, sources_crc })
     }
 }
 
@@ -247,6 +285,16 @@ mod tests {
         assert_eq!(EntryHeader::decode(&bytes), Ok((ENTRY, crc)));
         let segment = SegmentHeader { log_id: 1, number: 2, bytes: 3, epoch: Epoch(4) };
         assert_eq!(SegmentHeader::decode(&segment.encode()), Ok(segment));
+        let compacted = CompactedHeader {
+            log_id: 1,
+            number: 2,
+            bytes: 3,
+            index_at: 4,
+            index_blocks: 5,
+            sources: 6,
+            sources_crc: 7,
+        };
+        assert_eq!(CompactedHeader::decode(&compacted.encode()), Ok(compacted));
         let claim = ClaimRecord { log_id: 1, epoch: Epoch(2), durable: Lsn(3) };
         assert_eq!(ClaimRecord::decode(&claim.encode()), Ok(claim));
     }

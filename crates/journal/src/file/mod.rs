@@ -1,12 +1,14 @@
 //! The file engine: segments in a folder per log, one write and one sync for all that waits.
 //!
 //! ```text
-//!   append ─> queue ─> commit thread ── write, fdatasync ──> durable, wake
+//!   append ─> queue ─> committers ── write, fdatasync ──> durable, wake
 //!                        │    ▲
 //!             old segment│    │next segment, made in advance
 //!                        ▼    │
-//!   trim ────────────> spares thread          read ─> up to two read threads ─> wake
+//!   trim ─────────────> spares <── look for room ── keeper          read ─> readers ─> wake
 //! ```
+//!
+//! Committers, spares and readers are crews of threads that all logs share and that end when there is nothing to do.
 //!
 //! The bytes on disk are drawn in `docs/journal-format.md`.
 
@@ -14,8 +16,12 @@ mod blame;
 mod bodies;
 mod buffers;
 mod commit;
+mod compacted;
+mod compactor;
+mod crew;
 mod folder;
 mod format;
+mod keeper;
 mod recovery;
 mod repair;
 mod replay;
@@ -31,20 +37,22 @@ pub use self::step::{Pending, Step};
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::thread;
 
 use self::bodies::Bodies;
-use self::commit::{Committer, Pace};
+use self::commit::{Committer, LoseAtPanic, Pace};
+use self::compactor::Compactor;
+use self::crew::{Crew, Work};
 use self::folder::{Failure, Folder, SEGMENT_BYTES_MIN};
 use self::format::{BLOCK_BYTES, ClaimRecord, PAYLOAD_BYTES_MAX};
+use self::keeper::Keeper;
 use self::recovery::{Recovered, recover};
 use self::replay::FileReader;
 use self::segments::SegmentTable;
-use self::session::{Latch, Session, lock};
+use self::session::{Session, lock};
 use self::spares::Spares;
 use self::writer::FileWriter;
 use crate::storage::Storage;
-use crate::{Claim, ClaimError, Cursor, Description, DestroyError, Epoch, Journal, LogName, LostReason, Lsn};
+use crate::{Claim, ClaimError, Cursor, Description, DestroyError, Epoch, Journal, LogName, Lsn};
 
 /// Settings of the file engine.
 #[derive(Clone, Copy, Debug)]
@@ -109,81 +117,145 @@ const RESERVE_FILES: u64 = 4;
 /// A journal in files.
 ///
 /// Keep other processes away from its storage, by a lock that ends with the process. Within a process, have one
-/// `FileJournal` per storage. Each claimed log takes two threads, and up to two more while
-/// entries are read back.
+/// `FileJournal` per storage. Its logs share their threads, of which there are as many as there is work for, up to a bound.
 pub struct FileJournal {
     storage: Arc<dyn Storage>,
     options: FileOptions,
-    drive: Drive,
+    /// Nobody where the owner does the steps.
+    threads: Option<Threads>,
     slots: Mutex<BTreeMap<LogName, Arc<Slot>>>,
 }
+
+/// Who works for the logs of a journal.
+struct Threads {
+    committers: Arc<Crew>,
+    spares: Arc<Crew>,
+    readers: Arc<Crew>,
+    keeper: Arc<Keeper>,
+}
+
+/// Logs that are committed at the same moment: more syncs at once gain nothing, and take longer each.
+const COMMITTERS_MAX: usize = 64;
+
+/// Segments that are prepared at the same moment: a flood of zeros would delay the syncs of all logs.
+const SPARES_MAX: usize = 4;
+
+/// Reads at the same moment.
+const READERS_MAX: usize = 16;
 
 /// The one at work on a log; the lock is held during a claim.
 type Slot = Mutex<Option<Arc<Running>>>;
 
-/// Who does the work of a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Drive {
-    /// Threads of its own.
-    Threads,
-    /// Whoever calls [`FileJournal::step`].
-    Steps,
-}
-
-/// The work of one claim, and its threads.
+/// The work of one claim.
 struct Running {
-    drive: Drive,
+    /// Lone callers may commit on their own threads.
+    takes_help: bool,
     session: Arc<Session>,
     spares: Arc<Spares>,
     bodies: Arc<Bodies>,
+    compactor: Arc<Compactor>,
     /// The end of the log.
     committer: Arc<Mutex<Committer>>,
-    /// Set when the commit thread has ended.
-    committed: Latch,
 }
 
 impl Running {
-    /// Lets the threads end when they have done what they are at.
+    /// Has nothing more begun.
     fn stop(&self) {
-        self.session.order(session::Order::Stop);
+        self.session.stop();
         self.spares.stop();
+        self.compactor.stop();
     }
 
     /// Ends the reign: when this returns, the files are touched by no one and nobody is told anything more.
     fn fence(&self, by: Epoch) {
         self.session.fence(by);
         self.stop();
-        self.committed.wait();
-        self.spares.ended.wait();
+        self.wait_unattended();
+    }
+
+    /// Waits until nobody works on it any more: after [`Self::stop`].
+    fn wait_unattended(&self) {
+        self.session.wait_unattended();
+        // A lone caller that commits on its own thread was not called.
+        drop(lock(&self.committer));
+        self.compactor.wait_unattended();
+        self.spares.wait_unattended();
     }
 
     /// Ends the reign in peace: waits until all that was submitted is committed, or can't be.
     fn drain(&self) {
-        self.session.order(session::Order::Drain);
-        if self.drive == Drive::Steps {
-            let mut committer = lock(&self.committer);
-            if committer.commit_queued() {
-                committer.end();
-            }
+        self.session.wait_unattended();
+        let _guard = LoseAtPanic(&self.session);
+        let mut committer = lock(&self.committer);
+        if committer.commit_queued() {
+            committer.end();
         }
-        self.committed.wait();
+        self.session.stop();
+    }
+}
+
+impl Work for Running {
+    fn step(&self) -> bool {
+        let _leaving = AbandonAtPanic(&self.session);
+        let _guard = LoseAtPanic(&self.session);
+        let has_worked = !self.session.is_stopped() && lock(&self.committer).commit_part();
+        // It may have taken more than it has written.
+        has_worked || self.session.stay()
+    }
+}
+
+/// Nobody waits for ever for a thread that is gone.
+struct AbandonAtPanic<'session>(&'session Session);
+
+impl Drop for AbandonAtPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.abandon();
+        }
+    }
+}
+
+impl Threads {
+    fn new() -> Threads {
+        Threads {
+            committers: Crew::new("journal-commit", COMMITTERS_MAX),
+            spares: Crew::new("journal-spares", SPARES_MAX),
+            readers: Crew::new("journal-read", READERS_MAX),
+            keeper: Arc::default(),
+        }
+    }
+
+    /// Puts the threads to work on a log.
+    fn attend(&self, running: &Arc<Running>, claim_path: String) -> std::io::Result<()> {
+        self.keeper.keep(running)?;
+        // Weak: the session is a part of what is handed out.
+        let (weak, committers) = (Arc::downgrade(running), self.committers.clone());
+        running.session.attend_by(Arc::new(move || {
+            let Some(running) = weak.upgrade() else { return };
+            if let Err(error) = committers.hand(running.clone()) {
+                let file = claim_path.clone();
+                running.session.lose(Failure { operation: "starting a thread for", file, error }.into());
+                running.session.abandon();
+            }
+        }));
+        Ok(())
     }
 }
 
 impl FileJournal {
     /// A journal in `storage`, which is not touched before the first claim.
     pub fn new(storage: Arc<dyn Storage>, options: FileOptions) -> FileJournal {
-        FileJournal::driven_by(Drive::Threads, storage, options)
+        FileJournal::driven_by(Some(Threads::new()), storage, options)
     }
 
     /// A journal that has no threads and reads no clock: nothing happens but what its owner does by [`Self::step`]. For
     /// simulation, where the order of everything has to come from a seed.
     pub fn stepped(storage: Arc<dyn Storage>, options: FileOptions) -> FileJournal {
-        FileJournal::driven_by(Drive::Steps, storage, options)
+        FileJournal::driven_by(None, storage, options)
     }
 
-    fn driven_by(drive: Drive, storage: Arc<dyn Storage>, options: FileOptions) -> FileJournal {
-        FileJournal { storage, options: options.rounded(), drive, slots: Mutex::default() }
+    fn driven_by(threads: Option<Threads>, storage: Arc<dyn Storage>, options: FileOptions) -> FileJournal {
+        FileJournal { storage, options: options.rounded(), threads, slots: Mutex::default() }
     }
 
     fn slot(&self, log: &LogName) -> Arc<Slot> {
@@ -208,14 +280,17 @@ impl FileJournal {
         record: ClaimRecord,
         recovered: Recovered,
     ) -> Result<Arc<Running>, Failure> {
-        let Recovered { segments, end, tail, .. } = recovered;
+        let Recovered { segments, compacted, superfluous, end, tail, .. } = recovered;
+        let next_compacted = compacted.iter().map(|compacted| compacted.number).max().unwrap_or(0) + 1;
         let next_bytes = match &end {
             Some(end) => self.options.bytes_after(end.walk.bytes),
             None => self.options.segment_bytes_first,
         };
-        let session = Arc::new(Session::new(record.epoch, tail, SegmentTable::new(segments)));
+        let session = Arc::new(Session::new(record.epoch, tail, SegmentTable::new(segments, compacted)));
         session.set_active_bytes(end.as_ref().map_or(0, |end| end.walk.bytes - end.offset));
-        let spares = Arc::new(Spares::open(folder.clone(), self.options, next_bytes, session.clone())?);
+        let crew = |of: fn(&Threads) -> &Arc<Crew>| self.threads.as_ref().map(|threads| of(threads).clone());
+        let spares_crew = crew(|threads| &threads.spares);
+        let spares = Spares::open(folder.clone(), self.options, next_bytes, session.clone(), spares_crew)?;
         let committer = Arc::new(Mutex::new(Committer {
             folder: folder.clone(),
             options: self.options,
@@ -227,63 +302,26 @@ impl FileJournal {
             written: None,
             pace: Pace::default(),
         }));
-        let bodies = Arc::new(Bodies::new(folder.clone(), record.log_id, session.clone(), self.drive));
-        let running = Arc::new(Running {
-            drive: self.drive,
-            session: session.clone(),
-            spares: spares.clone(),
-            bodies,
-            committer: committer.clone(),
-            committed: Latch::default(),
-        });
-        match self.drive {
-            Drive::Threads => Self::start_threads(folder, &running)?,
-            Drive::Steps => {
-                running.committed.set();
-                running.spares.ended.set();
-            }
+        let readers = crew(|threads| &threads.readers);
+        let bodies = Arc::new(Bodies::new(folder.clone(), record.log_id, session.clone(), readers));
+        spares.condemn(superfluous);
+        let compactor = Compactor::new(
+            folder.clone(),
+            record.log_id,
+            next_compacted,
+            session.clone(),
+            spares.clone(),
+            bodies.clone(),
+            crew(|threads| &threads.spares),
+        );
+        let takes_help = self.threads.is_some();
+        let running = Arc::new(Running { takes_help, session, spares, bodies, compactor, committer });
+        if let Some(threads) = &self.threads {
+            let failure =
+                |error| Failure { operation: "starting a thread for", file: folder.claim_path(), error };
+            threads.attend(&running, folder.claim_path()).map_err(failure)?;
         }
         Ok(running)
-    }
-
-    fn start_threads(folder: &Folder, running: &Arc<Running>) -> Result<(), Failure> {
-        let Running { committer, session, spares, .. } = &**running;
-        let (committer, session, spares) = (committer.clone(), session.clone(), spares.clone());
-        let ending = AtEnd { running: running.clone(), is_committer: true };
-        spawn("journal-commit", folder, move || {
-            let _ending = ending;
-            Committer::run(&committer, &session);
-        })?;
-        let ending = AtEnd { running: running.clone(), is_committer: false };
-        let spawned = spawn("journal-spares", folder, move || {
-            let _ending = ending;
-            spares.run();
-        });
-        // The commit thread must not outlive a claim that failed.
-        spawned.inspect_err(|_| running.fence(running.session.epoch))
-    }
-}
-
-/// Says that a thread has ended, also by a panic.
-struct AtEnd {
-    running: Arc<Running>,
-    is_committer: bool,
-}
-
-impl Drop for AtEnd {
-    fn drop(&mut self) {
-        if self.is_committer && thread::panicking() {
-            self.running.session.lose(LostReason::ThreadEnded { thread: "commit" });
-        }
-        let latch = if self.is_committer { &self.running.committed } else { &self.running.spares.ended };
-        latch.set();
-    }
-}
-
-fn spawn(name: &str, folder: &Folder, work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
-    match thread::Builder::new().name(name.into()).spawn(work) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Failure { operation: "starting a thread", file: folder.claim_path(), error }),
     }
 }
 
@@ -354,13 +392,12 @@ impl Journal for FileJournal {
 }
 
 impl Drop for FileJournal {
-    /// Waits for the threads of dropped writers, so that another journal may be opened on the storage. Living
-    /// writers go on.
+    /// Waits until nobody works for dropped writers, so that another journal may be opened on the storage. Living writers go
+    /// on.
     fn drop(&mut self) {
         for slot in lock(&self.slots).values() {
-            if let Some(running) = lock(slot).take().filter(|running| running.session.is_stopping()) {
-                running.committed.wait();
-                running.spares.ended.wait();
+            if let Some(running) = lock(slot).take().filter(|running| running.session.is_stopped()) {
+                running.wait_unattended();
             }
         }
     }

@@ -7,23 +7,31 @@
 //! nobody was ever told about the entry, and it is cut off with all that follows.
 
 mod foresee;
+mod replaced;
 
 use std::io::IoSlice;
+use std::sync::Arc;
 
 use mistakes::{Mistake, is_planted};
 
 pub(super) use self::foresee::{check_missing_claim, damaged_claim, foresee};
+use self::replaced::{Replaced, look_for_compacted};
 use super::blame::{Break, corrupt};
+use super::compacted::Compacted;
 use super::folder::{Failure, Folder, FolderItem, NamedFile, SEGMENT_BYTES_MIN};
 use super::format::{BLOCK_BYTES, HEADER_BYTES, SegmentHeader};
-use super::segments::{Samples, Segment};
+use super::segments::{Condemned, Samples, Segment};
 use super::walk::{Found, Invalid, SegmentWalk};
-use crate::{ClaimError, Lsn};
+use crate::{ClaimError, Lsn, SegmentName};
 
 /// What a claim found.
 pub(super) struct Recovered {
     /// The segments that hold entries.
     pub(super) segments: Vec<Segment>,
+    /// The compacted files.
+    pub(super) compacted: Vec<Arc<Compacted>>,
+    /// Files that compacted ones have replaced; a crash has kept them from being freed.
+    pub(super) superfluous: Vec<Condemned>,
     /// Where replay starts: the entry behind the cursor, or the end of the log.
     pub(super) replay_at: Place,
     /// Where the next entry goes; `None` in a log without segments.
@@ -58,11 +66,13 @@ pub(super) fn recover(
     from: Lsn,
     durable: Lsn,
 ) -> Result<Recovered, ClaimError> {
-    let candidates = open_segments(folder, log_id)?;
+    replaced::remove_drafts(folder)?;
+    let Replaced { compacted, superfluous } = look_for_compacted(folder, log_id)?;
+    let candidates = open_segments(folder, log_id, &superfluous)?;
     if candidates.is_empty() {
         check_empty(folder, from, durable)?;
         let (segments, replay_at) = (Vec::new(), Place::default());
-        return Ok(Recovered { segments, replay_at, end: None, tail: Lsn::ZERO });
+        return Ok(Recovered { segments, compacted, superfluous, replay_at, end: None, tail: Lsn::ZERO });
     }
     let mut scan = Scan::start(&candidates, from, durable)?;
     let invalid = scan.run()?;
@@ -91,11 +101,14 @@ pub(super) fn recover(
         };
         let follower = firsts[index + 1..].iter().find_map(|next| *next);
         let last = follower.map_or(tail, |next| next.header.lsn.previous().min(tail));
+        // Where segments behind it were compacted, it ends in front of what was kept of them.
+        let kept = compacted.iter().filter_map(|compacted| compacted.next_entry(first)).min();
+        let last = kept.map_or(last, |kept| last.min(kept.previous()));
         let (number, bytes) = (candidate.walk.number, candidate.walk.bytes);
-        segments.push(Segment { number, bytes, first, last, samples });
+        segments.push(Segment { number, bytes, first, last, samples, is_spoiled: false });
     }
     let end = End { walk: candidates[end].walk.clone(), offset, link };
-    Ok(Recovered { segments, replay_at, end: Some(end), tail })
+    Ok(Recovered { segments, compacted, superfluous, replay_at, end: Some(end), tail })
 }
 
 /// A log without segments is new, or it is damaged.
@@ -112,10 +125,17 @@ struct Candidate {
     first: Option<Found>,
 }
 
-fn open_segments(folder: &Folder, log_id: u64) -> Result<Vec<Candidate>, ClaimError> {
+fn open_segments(
+    folder: &Folder,
+    log_id: u64,
+    superfluous: &[Condemned],
+) -> Result<Vec<Candidate>, ClaimError> {
     let mut candidates = Vec::new();
     for item in folder.list()? {
         let FolderItem::Segment(number) = item else { continue };
+        if superfluous.iter().any(|condemned| condemned.name == SegmentName::Written(number)) {
+            continue;
+        }
         let file = folder.open_segment(number)?;
         let bytes = file.bytes()?;
         check_segment_header(&file, number, bytes, log_id)?;

@@ -8,11 +8,12 @@
 use std::io::IoSlice;
 
 use super::FileOptions;
+use super::compacted;
 use super::folder::{Folder, FolderItem, SEGMENT_BYTES_MIN};
 use super::format::{BLOCK_BYTES, ClaimRecord, EntryHeader, SegmentHeader};
 use super::spares::Spare;
-use super::survey::{FlawKind, SegmentFinding, Survey};
-use crate::{ClaimError, Cursor, Lsn};
+use super::survey::{CompactedFinding, FlawKind, SegmentFinding, Survey};
+use crate::{ClaimError, Cursor, Lsn, SegmentName};
 
 impl Survey {
     /// The files that [`Self::begin_anew`] changes or removes, and those with damage that it leaves, relative to the
@@ -46,6 +47,9 @@ impl Survey {
                 self.mend_header(segment, log_id)?;
             }
         }
+        for finding in &self.compacted {
+            self.mend_compacted(finding, log_id)?;
+        }
         // From the end on: a crash meanwhile leaves no gap that was not there.
         for segment in unread.iter().rev() {
             self.folder.remove_segment(segment.number)?;
@@ -69,9 +73,33 @@ impl Survey {
         Ok(file.sync_all()?)
     }
 
+    /// Makes a compacted file one that a claim opens, with the pieces that can still be found; without its header it has none.
+    fn mend_compacted(&self, finding: &CompactedFinding, log_id: u64) -> Result<(), ClaimError> {
+        if !finding.has_header {
+            return Ok(self.folder.remove_compacted(finding.number)?);
+        }
+        if finding.blocks_lost.is_empty() {
+            return Ok(());
+        }
+        let file = self.folder.open_compacted(finding.number)?;
+        if let Ok(header) = compacted::read_header(&file, finding.number, log_id)? {
+            for block in &finding.blocks_lost {
+                compacted::blank_block(&file, &header, *block)?;
+            }
+        }
+        Ok(file.sync_all()?)
+    }
+
     /// Starts a segment behind all others, with an empty entry.
     fn write_first_entry(&self, log_id: u64, lsn: Lsn, options: FileOptions) -> Result<(), ClaimError> {
-        let number = self.segments.last().map_or(1, |segment| segment.number + 1);
+        // One that a compacted file replaces would be freed.
+        let replaced = self.compacted.iter().flat_map(|finding| &finding.sources);
+        let replaced = replaced.filter_map(|source| match source {
+            SegmentName::Written(number) => Some(*number),
+            SegmentName::Compacted(_) => None,
+        });
+        let number =
+            replaced.chain(self.segments.last().map(|segment| segment.number)).max().unwrap_or(0) + 1;
         let bytes = options.rounded().segment_bytes_first;
         let spare = next_spare(&self.folder)?;
         let spare = Spare { number: spare, bytes, is_reserve: false };
@@ -97,6 +125,7 @@ impl Survey {
 
     fn has_file(&self, file: &str) -> bool {
         self.segments.iter().any(|segment| segment.file == file)
+            || self.compacted.iter().any(|finding| finding.file == file)
             || (file == self.folder.claim_path() && self.claim != super::survey::ClaimFinding::Missing)
     }
 }
@@ -104,7 +133,7 @@ impl Survey {
 fn next_spare(folder: &Folder) -> Result<u64, ClaimError> {
     let numbers = folder.list()?.into_iter().filter_map(|item| match item {
         FolderItem::Spare(number) | FolderItem::Reserve(number) => Some(number),
-        FolderItem::Segment(_) => None,
+        _ => None,
     });
     Ok(numbers.max().unwrap_or(0) + 1)
 }

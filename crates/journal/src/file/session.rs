@@ -1,4 +1,4 @@
-//! What the writer, the commit thread and the claims of one log share.
+//! What the writer, those who commit and the claims of one log share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -14,8 +14,13 @@ pub(super) struct Session {
     pub(super) epoch: Epoch,
     pub(super) segments: Mutex<SegmentTable>,
     pub(super) sealed: AtomicU64,
+    /// Compactions that were done.
+    pub(super) compacted: AtomicU64,
     queue: Mutex<Queue>,
-    arrived: Condvar,
+    /// Nobody commits any more.
+    left: Condvar,
+    /// Has somebody commit what is queued; nothing where the owner of the journal does the steps.
+    attendant: OnceLock<Wake>,
     durable: AtomicU64,
     submitted: AtomicU64,
     bytes_in_flight: AtomicU64,
@@ -39,21 +44,19 @@ pub(super) struct Submission {
 #[derive(Default)]
 struct Queue {
     submissions: Vec<Submission>,
-    order: Order,
-    is_waiting: bool,
-    /// There may be room for what was taken and could not be written.
+    is_stopped: bool,
+    /// Somebody was called who commits, and has not left.
+    is_attended: bool,
+    /// What was taken could not be written for want of room.
+    lacks_room: bool,
+    /// There may be room for that now.
     may_have_room: bool,
 }
 
-/// What the commit thread is to do besides committing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Order {
-    #[default]
-    GoOn,
-    /// Commit what was submitted, then end.
-    Drain,
-    /// End after the commit that is under way.
-    Stop,
+impl Queue {
+    fn has_work(&self) -> bool {
+        !self.submissions.is_empty() || self.lacks_room && self.may_have_room
+    }
 }
 
 impl Session {
@@ -62,8 +65,10 @@ impl Session {
             epoch,
             segments: Mutex::new(segments),
             sealed: AtomicU64::new(0),
+            compacted: AtomicU64::new(0),
             queue: Mutex::default(),
-            arrived: Condvar::new(),
+            left: Condvar::new(),
+            attendant: OnceLock::new(),
             durable: AtomicU64::new(tail.0),
             submitted: AtomicU64::new(tail.0),
             bytes_in_flight: AtomicU64::new(0),
@@ -75,39 +80,76 @@ impl Session {
         }
     }
 
-    /// Queues an entry. A quiet submission does not wake the commit thread: whoever submits it commits it.
+    /// Sets who has what is queued committed: called when there is something and nobody is at it.
+    pub(super) fn attend_by(&self, attendant: Wake) {
+        let is_first = self.attendant.set(attendant).is_ok();
+        debug_assert!(is_first, "a log has one attendant");
+    }
+
+    /// Queues an entry. A quiet submission calls nobody: whoever submits it commits it.
     pub(super) fn submit(&self, lsn: Lsn, payload: Bytes, quiet: bool) {
         if self.has_ended() {
             return;
         }
         self.submitted.store(lsn.0, Ordering::Release);
         self.bytes_in_flight.fetch_add(payload.len() as u64, Ordering::Relaxed);
-        let is_waiting = {
-            let mut queue = lock(&self.queue);
-            queue.submissions.push(Submission { lsn, payload });
-            queue.is_waiting
-        };
-        // Outside the lock: the thread that wakes up wants it first of all.
-        if is_waiting && !quiet {
-            self.arrived.notify_one();
+        let mut queue = lock(&self.queue);
+        queue.submissions.push(Submission { lsn, payload });
+        if !quiet {
+            self.call(queue);
         }
     }
 
-    /// Waits until something was submitted, there may be room again, or an order came.
-    pub(super) fn wait(&self) -> Order {
-        let mut queue = lock(&self.queue);
-        while queue.submissions.is_empty() && queue.order == Order::GoOn && !queue.may_have_room {
-            queue.is_waiting = true;
-            queue = self.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            queue.is_waiting = false;
+    /// Calls somebody who commits, if there is work and nobody is at it.
+    fn call(&self, mut queue: MutexGuard<'_, Queue>) {
+        let Some(attendant) = self.attendant.get() else { return };
+        if queue.is_attended || queue.is_stopped || !queue.has_work() {
+            return;
         }
-        queue.may_have_room = false;
-        queue.order
+        queue.is_attended = true;
+        // Outside the lock: the thread that wakes up wants it first of all.
+        drop(queue);
+        attendant();
+    }
+
+    /// The one who was called stays while there is work. False when it has left: then another is called for what comes.
+    pub(super) fn stay(&self) -> bool {
+        let queue = lock(&self.queue);
+        let stays = !queue.is_stopped && queue.has_work();
+        if !stays {
+            self.leave(queue);
+        }
+        stays
+    }
+
+    /// The one who was called will not come, or has gone without a word.
+    pub(super) fn abandon(&self) {
+        self.leave(lock(&self.queue));
+    }
+
+    fn leave(&self, mut queue: MutexGuard<'_, Queue>) {
+        queue.is_attended = false;
+        self.left.notify_all();
+    }
+
+    /// Waits until nobody commits who was called.
+    pub(super) fn wait_unattended(&self) {
+        let mut queue = lock(&self.queue);
+        while queue.is_attended {
+            queue = self.left.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Moves what was submitted to the end of `taken`.
     pub(super) fn take(&self, taken: &mut Vec<Submission>) {
-        taken.append(&mut lock(&self.queue).submissions);
+        let mut queue = lock(&self.queue);
+        (queue.lacks_room, queue.may_have_room) = (false, false);
+        taken.append(&mut queue.submissions);
+    }
+
+    /// What was taken could not be written for want of room: it is tried again when there may be some.
+    pub(super) fn lack_room(&self) {
+        lock(&self.queue).lacks_room = true;
     }
 
     /// Whether something was submitted and not taken.
@@ -115,15 +157,9 @@ impl Session {
         !lock(&self.queue).submissions.is_empty()
     }
 
-    /// Wakes the commit thread if something was submitted quietly and is still there.
+    /// Calls somebody if something was submitted quietly and is still there.
     pub(super) fn rouse(&self) {
-        let has_work = {
-            let queue = lock(&self.queue);
-            queue.is_waiting && !queue.submissions.is_empty()
-        };
-        if has_work {
-            self.arrived.notify_one();
-        }
+        self.call(lock(&self.queue));
     }
 
     /// Notes what there is room for in the active segment.
@@ -131,7 +167,7 @@ impl Session {
         self.active_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// Notes what there is room for besides, and tells the commit thread if it is more. Whether it is news for those who
+    /// Notes what there is room for besides, and has tried again what there was no room for if it is more. Whether it is news for those who
     /// watch.
     pub(super) fn set_spare_bytes(&self, spare_bytes: u64, further_bytes: u64) -> bool {
         let before = self.spare_bytes.swap(spare_bytes, Ordering::Relaxed);
@@ -142,10 +178,11 @@ impl Session {
         (before, further_before) != (spare_bytes, further_bytes)
     }
 
-    /// Has the commit thread try again to write what there was no room for.
+    /// Has what there was no room for tried again.
     pub(super) fn try_again(&self) {
-        lock(&self.queue).may_have_room = true;
-        self.arrived.notify_one();
+        let mut queue = lock(&self.queue);
+        queue.may_have_room = true;
+        self.call(queue);
     }
 
     pub(super) fn room(&self) -> Room {
@@ -158,17 +195,14 @@ impl Session {
         }
     }
 
-    pub(super) fn order(&self, order: Order) {
-        let mut queue = lock(&self.queue);
-        if queue.order != Order::Stop {
-            queue.order = order;
-        }
-        self.arrived.notify_one();
+    /// Nothing more is begun.
+    pub(super) fn stop(&self) {
+        lock(&self.queue).is_stopped = true;
     }
 
-    /// Whether the commit thread was told to end.
-    pub(super) fn is_stopping(&self) -> bool {
-        lock(&self.queue).order == Order::Stop
+    /// Whether nothing more is begun.
+    pub(super) fn is_stopped(&self) -> bool {
+        lock(&self.queue).is_stopped
     }
 
     /// Tells the world that everything up to `lsn` is durable.
@@ -216,7 +250,7 @@ impl Session {
 
     fn end(&self, state: State) {
         let is_first = self.end.set(state).is_ok();
-        self.order(Order::Stop);
+        self.stop();
         if is_first {
             self.wake();
         }
@@ -238,25 +272,4 @@ impl Session {
 /// A lock that outlives a panic elsewhere: what it protects is whole between any two statements here.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Set once when a thread has ended, however it did.
-#[derive(Default)]
-pub(super) struct Latch {
-    is_set: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Latch {
-    pub(super) fn set(&self) {
-        *lock(&self.is_set) = true;
-        self.changed.notify_all();
-    }
-
-    pub(super) fn wait(&self) {
-        let mut is_set = lock(&self.is_set);
-        while !*is_set {
-            is_set = self.changed.wait(is_set).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
 }

@@ -1,27 +1,29 @@
-//! Spare files: the next segments, made before they are needed, by a thread that also frees trimmed ones.
+//! Spare files: the next segments, made before they are needed, by threads that also free trimmed ones.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use mistakes::{Mistake, is_planted};
 
 use super::FileOptions;
+use super::crew::{Crew, Work as CrewWork};
 use super::folder::{Failure, Folder, FolderItem, SEGMENT_BYTES_MIN};
 use super::format::BLOCK_BYTES;
-use super::segments::Segment;
-use super::session::{Latch, Session, lock};
+use super::segments::Condemned;
+use super::session::{Session, lock};
+use crate::SegmentName;
 
 /// The spare files of one log, and the work on them.
 ///
 /// When the storage refuses room for another, that is no failure of the log: what is there is used, the files of the
-/// reserve last, and the thread looks for room again and again.
+/// reserve last, and room is looked for again and again.
 pub(super) struct Spares {
     folder: Folder,
     options: FileOptions,
     session: Arc<Session>,
     state: Mutex<SparesState>,
     changed: Condvar,
-    pub(super) ended: Latch,
+    /// Does the work; nobody where the owner of the journal does the steps.
+    crew: Option<Arc<Crew>>,
 }
 
 #[derive(Default)]
@@ -29,8 +31,8 @@ struct SparesState {
     ready: Vec<Spare>,
     /// Files to be used when no other can be made.
     reserve: Vec<Spare>,
-    /// Trimmed segments that wait to be recycled or removed.
-    condemned: Vec<Segment>,
+    /// Files without use that wait to be recycled or removed.
+    condemned: Vec<Condemned>,
     /// Size of the next segment, in bytes.
     wanted_bytes: u64,
     next_number: u64,
@@ -39,8 +41,7 @@ struct SparesState {
     taken_bytes: u64,
     /// Files that are being made: what they take is neither free nor ready.
     making: u32,
-    /// The thread could not make a spare; the commit thread will try, and tell of the error if it meets it
-    /// too.
+    /// A spare could not be made; whoever commits will try, and tell of the error if it is met again.
     has_failed: bool,
     /// The storage had no room when it was last asked.
     is_short: bool,
@@ -48,6 +49,10 @@ struct SparesState {
     missing_bytes: u64,
     /// Looks since a file was last taken or freed.
     quiet_looks: u32,
+    /// The crew has it in hand.
+    is_attended: bool,
+    /// To be tried although the storage had no room.
+    tries_for_room: bool,
     is_stopped: bool,
 }
 
@@ -60,12 +65,6 @@ pub(super) struct Spare {
     pub(super) is_reserve: bool,
 }
 
-/// How often the thread looks for room when there is none.
-const LOOK_EVERY_WHEN_SHORT: Duration = Duration::from_secs(1);
-
-/// How often it looks how much room is left.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-
 /// After so many looks without work, the log rests: one spare file is enough for whatever comes.
 const LOOKS_BEFORE_REST: u32 = 6;
 
@@ -76,13 +75,14 @@ impl Spares {
         options: FileOptions,
         wanted_bytes: u64,
         session: Arc<Session>,
-    ) -> Result<Spares, Failure> {
+        crew: Option<Arc<Crew>>,
+    ) -> Result<Arc<Spares>, Failure> {
         let mut state = SparesState { wanted_bytes, next_number: 1, ..SparesState::default() };
         for item in folder.list()? {
             let (number, is_reserve) = match item {
                 FolderItem::Spare(number) => (number, false),
                 FolderItem::Reserve(number) => (number, true),
-                FolderItem::Segment(_) => continue,
+                _ => continue,
             };
             state.next_number = state.next_number.max(number + 1);
             let spare = Spare { number, bytes: folder.spare_bytes(number, is_reserve)?, is_reserve };
@@ -90,14 +90,8 @@ impl Spares {
                 folder.remove_spare(spare)?;
             }
         }
-        let spares = Spares {
-            folder,
-            options,
-            session,
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-            ended: Latch::default(),
-        };
+        let (state, changed) = (Mutex::new(state), Condvar::new());
+        let spares = Arc::new(Spares { folder, options, session, state, changed, crew });
         spares.tell(lock(&spares.state));
         Ok(spares)
     }
@@ -129,55 +123,70 @@ impl Spares {
         state.missing_bytes = if taken.is_none() { least } else { 0 };
         state.taken_bytes = taken.map_or(0, |spare| spare.bytes - BLOCK_BYTES);
         self.tell(state);
-        // The thread looks oftener when there is no room.
-        self.changed.notify_all();
         Ok(taken)
     }
 
     /// Has a spare file of this size made in the background. To be called when the one before has become a segment.
-    pub(super) fn want(&self, bytes: u64) {
+    pub(super) fn want(self: &Arc<Spares>, bytes: u64) {
         let mut state = lock(&self.state);
         state.wanted_bytes = bytes;
         state.has_failed = false;
         state.taken_bytes = 0;
-        self.changed.notify_all();
         self.tell(state);
+        self.call();
     }
 
-    /// Has trimmed segments recycled or removed in the background.
-    pub(super) fn condemn(&self, segments: Vec<Segment>) {
-        lock(&self.state).condemned.extend(segments);
-        self.changed.notify_all();
+    /// Has files without use recycled or removed in the background.
+    pub(super) fn condemn(self: &Arc<Spares>, files: Vec<Condemned>) {
+        lock(&self.state).condemned.extend(files);
+        self.call();
+    }
+
+    /// When the storage has no room, looks whether it has now. To be called about once a second.
+    pub(super) fn try_for_room(self: &Arc<Spares>) {
+        let mut state = lock(&self.state);
+        state.tries_for_room = state.is_short;
+        drop(state);
+        self.call();
+    }
+
+    /// Has the crew work if there is something to do and it is not at it.
+    pub(super) fn call(self: &Arc<Spares>) {
+        let Some(crew) = &self.crew else { return };
+        let mut state = lock(&self.state);
+        if state.is_attended || !state.has_work(&self.options) {
+            return;
+        }
+        state.is_attended = true;
+        drop(state);
+        if let Err(error) = crew.hand(self.clone()) {
+            tracing::warn!(%error, "cannot start a thread to prepare the next segment");
+            self.leave(lock(&self.state));
+        }
     }
 
     pub(super) fn stop(&self) {
         lock(&self.state).is_stopped = true;
-        self.changed.notify_all();
     }
 
-    /// The thread: works until it is stopped.
-    pub(super) fn run(&self) {
-        while !self.is_stopped() {
-            if self.step() {
-                continue;
-            }
-            let state = lock(&self.state);
-            if state.next_work(&self.options).is_none() && !state.is_stopped {
-                let pause = if state.is_short { LOOK_EVERY_WHEN_SHORT } else { LOOK_EVERY };
-                let waited = self.changed.wait_timeout(state, pause);
-                let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-                drop(state);
-                if timeout.timed_out() {
-                    self.look();
-                }
-            }
+    /// Waits until the crew has left for good: after [`Self::stop`].
+    pub(super) fn wait_unattended(&self) {
+        let mut state = lock(&self.state);
+        while state.is_attended {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    fn leave(&self, mut state: MutexGuard<'_, SparesState>) {
+        state.is_attended = false;
+        self.changed.notify_all();
     }
 
     /// Frees what was trimmed, prepares the next segment or restores the reserve. When the storage has no room, looks
     /// whether it has now. False if nothing came of it.
     pub(super) fn step(&self) -> bool {
         let mut state = lock(&self.state);
+        state.tries_for_room = false;
         let work = state.next_work(&self.options);
         match work.or_else(|| state.work_for_room(&self.options)) {
             None if state.is_short => return self.look_for_missing(state),
@@ -221,6 +230,9 @@ impl Spares {
     /// do for long, files that were kept to be written again make way.
     pub(super) fn look(&self) {
         let mut state = lock(&self.state);
+        if state.is_stopped {
+            return;
+        }
         state.quiet_looks = state.quiet_looks.saturating_add(1);
         if state.quiet_looks >= LOOKS_BEFORE_REST {
             self.keep_only(1, &mut state);
@@ -238,7 +250,7 @@ impl Spares {
         lock(&self.state).is_short
     }
 
-    fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         lock(&self.state).is_stopped
     }
 
@@ -318,16 +330,12 @@ impl Spares {
         }
     }
 
-    fn free(&self, condemned: Vec<Segment>) {
+    fn free(&self, condemned: Vec<Condemned>) {
         let mut retired = Vec::new();
-        for segment in condemned {
-            let outcome = match self.place_for(segment.bytes, &retired) {
-                Some(spare) => {
-                    let outcome = self.folder.retire_segment(segment.number, spare);
-                    retired.extend(outcome.is_ok().then_some(spare));
-                    outcome
-                }
-                None => self.folder.remove_segment(segment.number),
+        for Condemned { name, bytes } in condemned {
+            let outcome = match name {
+                SegmentName::Written(number) => self.free_segment(number, bytes, &mut retired),
+                SegmentName::Compacted(number) => self.folder.remove_compacted(number),
             };
             warn_of(outcome);
         }
@@ -342,6 +350,13 @@ impl Spares {
             self.keep_only(self.options.spare_segments_max, &mut state);
         }
         warn_of(outcome);
+    }
+
+    fn free_segment(&self, number: u64, bytes: u64, retired: &mut Vec<Spare>) -> Result<(), Failure> {
+        let Some(spare) = self.place_for(bytes, retired) else { return self.folder.remove_segment(number) };
+        self.folder.retire_segment(number, spare)?;
+        retired.push(spare);
+        Ok(())
     }
 
     /// Removes spare files, the smallest first, until there are no more than so many.
@@ -370,14 +385,40 @@ impl Spares {
     }
 }
 
-/// Space that could not be freed is tried again by the next claim and trim; the log itself is not concerned.
-fn warn_of(outcome: Result<(), Failure>) {
-    if let Err(Failure { operation, file, error }) = outcome {
-        tracing::warn!(operation, file, %error, "cannot free a trimmed segment");
+impl CrewWork for Spares {
+    fn step(&self) -> bool {
+        let _leaving = LeaveAtPanic(self);
+        Spares::step(self);
+        let state = lock(&self.state);
+        let stays = state.has_work(&self.options);
+        if !stays {
+            self.leave(state);
+        }
+        stays
     }
 }
 
-/// What the thread does next.
+/// Nobody waits for ever for a thread that is gone.
+struct LeaveAtPanic<'spares>(&'spares Spares);
+
+impl Drop for LeaveAtPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut state = lock(&self.0.state);
+            (state.is_preparing, state.has_failed) = (false, true);
+            self.0.leave(state);
+        }
+    }
+}
+
+/// Space that could not be freed is tried again by the next claim and trim; the log itself is not concerned.
+fn warn_of(outcome: Result<(), Failure>) {
+    if let Err(Failure { operation, file, error }) = outcome {
+        tracing::warn!(operation, file, %error, "cannot free a file of the journal");
+    }
+}
+
+/// What is done next.
 #[derive(Clone, Copy)]
 enum Work {
     Free,
@@ -386,6 +427,11 @@ enum Work {
 }
 
 impl SparesState {
+    /// Whether the crew has something to do.
+    fn has_work(&self, options: &FileOptions) -> bool {
+        !self.is_stopped && (self.tries_for_room || self.next_work(options).is_some())
+    }
+
     fn next_work(&self, options: &FileOptions) -> Option<Work> {
         match () {
             () if self.is_stopped => None,

@@ -1,7 +1,7 @@
 //! The work of a journal without threads, step by step.
 
+use super::FileJournal;
 use super::session::lock;
-use super::{Drive, FileJournal};
 use crate::LogName;
 
 /// One step of the work on a log, as its threads would do it.
@@ -14,6 +14,8 @@ pub enum Step {
     /// Prepare the next segment or a file of the reserve, or free what was trimmed. Where there is nothing to do, look how
     /// much room there is: to be done every few seconds.
     Spares,
+    /// Do a part of the compaction that was asked for.
+    Compact,
     /// Answer one of the reads that wait: the nth of them, modulo their number.
     Read(usize),
 }
@@ -27,6 +29,8 @@ pub struct Pending {
     pub sync: bool,
     /// [`Step::Spares`] has something to do.
     pub spares: bool,
+    /// [`Step::Compact`] has something to do.
+    pub compact: bool,
     /// The storage has no room: [`Step::Spares`] would look for it, and [`Step::Write`] may find none.
     pub is_short: bool,
     /// So many reads wait.
@@ -40,7 +44,7 @@ impl FileJournal {
     /// # Panics
     /// If the journal has threads: it was not made by [`FileJournal::stepped`].
     pub fn step(&self, log: &LogName, step: Step) -> bool {
-        assert_eq!(self.drive, Drive::Steps, "a journal with threads needs nobody's steps");
+        assert!(self.threads.is_none(), "a journal with threads needs nobody's steps");
         let slot = self.slot(log);
         // Held to the end of the step: a claim comes before it or after it.
         let slot = lock(&slot);
@@ -55,6 +59,7 @@ impl FileJournal {
                 }
                 has_worked
             }
+            Step::Compact => running.compactor.step(),
             Step::Read(nth) => running.bodies.step(nth),
         }
     }
@@ -74,6 +79,7 @@ impl FileJournal {
             write: !has_ended && committer.written.is_none() && has_more,
             sync: !has_ended && committer.written.is_some(),
             spares: running.spares.has_work(),
+            compact: running.compactor.has_work(),
             is_short: running.spares.is_short(),
             reads: running.bodies.waiting(),
         }

@@ -6,11 +6,11 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
+use super::Running;
 use super::commit::CommitHelper;
 use super::format::PAYLOAD_BYTES_MAX;
 use super::session::lock;
-use super::{Drive, Running};
-use crate::{Cursor, Help, InFlight, Lsn, ReadDone, Room, SegmentInfo, State, Wake, Writer};
+use crate::{Compaction, Cursor, Help, InFlight, Lsn, ReadDone, Room, SegmentInfo, State, Wake, Writer};
 
 pub(super) struct FileWriter {
     running: Arc<Running>,
@@ -41,7 +41,7 @@ impl Writer for FileWriter {
     }
 
     fn append_lone(&mut self, lsn: Lsn, payload: Bytes) -> Option<Arc<dyn Help>> {
-        if self.running.drive == Drive::Steps {
+        if !self.running.takes_help {
             self.append(lsn, payload);
             return None;
         }
@@ -84,14 +84,23 @@ impl Writer for FileWriter {
             return;
         }
         let freed = lock(&session.segments).trim(before, keep, session.durable());
-        freed.iter().for_each(|segment| self.running.bodies.close(segment.number));
+        freed.iter().for_each(|freed| self.running.bodies.close(freed.name));
         if !freed.is_empty() {
             self.running.spares.condemn(freed);
         }
     }
 
+    fn compact(&mut self, compaction: Compaction) {
+        self.running.compactor.ask(compaction);
+    }
+
+    fn compacted_count(&self) -> u64 {
+        self.running.session.compacted.load(Ordering::Acquire)
+    }
+
     fn segments(&self) -> Vec<SegmentInfo> {
-        lock(&self.running.session.segments).infos()
+        let session = &self.running.session;
+        lock(&session.segments).infos(session.durable())
     }
 
     fn sealed_count(&self) -> u64 {

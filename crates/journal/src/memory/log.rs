@@ -174,6 +174,8 @@ impl MemoryLog {
                         last: lsn,
                         bytes,
                         sealed: number < active,
+                        compacted: None,
+                        is_compactable: false,
                     });
                 }
             }

@@ -2,6 +2,7 @@
 
 #[path = "../../../../fuzz/choices.rs"]
 mod choices;
+mod compaction;
 mod conformance;
 mod crash;
 mod damage;

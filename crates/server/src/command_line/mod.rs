@@ -7,9 +7,11 @@ mod consume;
 mod demo;
 mod doctor;
 mod hash_password;
+mod pins;
 mod publish;
 mod result;
 mod serve;
+mod words;
 mod work;
 
 use std::process::ExitCode;
@@ -39,6 +41,7 @@ enum Command {
     Call(call::Call),
     Result(result::Result),
     Work(work::Work),
+    Pins(pins::Pins),
     Doctor(doctor::Doctor),
     /// Measure on this machine what the documentation says
     Bench(bench::Bench),
@@ -101,6 +104,7 @@ pub fn run() -> ExitCode {
         Command::Call(call) => call.run(),
         Command::Result(result) => result.run(),
         Command::Work(work) => work.run(),
+        Command::Pins(pins) => pins.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Bench(bench) => bench.run(),
         Command::HashPassword(hash_password) => hash_password.run(),
@@ -131,6 +135,7 @@ mod tests {
             ("call", "repeated with the same key"),
             ("result", "as long as the broker keeps it"),
             ("work", "FOREBAY_TASK_ID"),
+            ("pins", "the newest checkpoint"),
             ("doctor", "65  something is damaged"),
         ] {
             let help = commands.find_subcommand_mut(name).unwrap().render_long_help().to_string();

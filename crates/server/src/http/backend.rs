@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use broker::{Command, ConnectionId, Timestamp};
-use engine::Outlet;
+use engine::{Outlet, Pins};
 use field_table::ShortString;
 use http_api::{Backend, Condition, Host, LoginRefused, Page, Right, Submitted, Target};
 
@@ -100,5 +100,9 @@ impl Host for VirtualHost {
 
     fn has_credit(&self, connection: ConnectionId) -> bool {
         self.with(|engine, _now| engine.publish_credit(connection))
+    }
+
+    fn pins(self: Arc<Self>) -> Pin<Box<dyn Future<Output = Result<Pins, String>> + Send>> {
+        Box::pin(Self::find_pins(self))
     }
 }

@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+/// What holds the journal's files.
+pub(crate) const PINS: &str = "/v1/pins";
+
 /// A queue.
 pub(crate) fn queue(name: &str) -> String {
     format!("/v1/queues/{}", segment(name))

@@ -348,8 +348,8 @@ pub static DEFINITIONS: &[Definition] = &[
         key: "storage.reserve_bytes",
         flag: "storage-reserve-bytes",
         default: &["33554432"],
-        about: "What each virtual host keeps of the disk, so that acknowledging and deleting go on when it is full and \
-                publishes are refused; see [a full disk](full-disk.md).",
+        about: "What is kept of the disk, shared by all virtual hosts and at least 1 MiB for each, so that acknowledging and \
+                deleting go on when it is full and publishes are refused; see [a full disk](full-disk.md).",
         kind: Kind::Integer {
             unit: "bytes",
             minimum: 1_048_576,
@@ -505,6 +505,14 @@ mod tests {
         assert!(assign("log.level", &["loud"]).is_err());
         assert!(assign("vhosts", &["a", "a"]).is_err());
         assert!(assign("vhosts", &[]).is_err());
+    }
+
+    #[test]
+    fn the_reserve_is_shared_down_to_what_each_virtual_host_needs() {
+        let storage = assign("storage.reserve_bytes", &["33554432"]).unwrap().storage;
+        assert_eq!(storage.reserve_bytes_of_each(1), 32 << 20);
+        assert_eq!(storage.reserve_bytes_of_each(8), 4 << 20);
+        assert_eq!(storage.reserve_bytes_of_each(1000), 1 << 20);
     }
 
     #[test]

@@ -90,8 +90,18 @@ pub struct CacheSettings {
 /// The disk.
 #[derive(Clone, Debug)]
 pub struct StorageSettings {
-    /// What publishes leave alone of each virtual host's disk, in bytes, so that what makes room has room itself.
+    /// What publishes leave alone of the disk, in bytes, over all virtual hosts, so that what makes room has room itself.
     pub reserve_bytes: u64,
+}
+
+impl StorageSettings {
+    /// With less a virtual host could not be sure to write its next checkpoint.
+    const RESERVE_BYTES_MIN: u64 = 1 << 20;
+
+    /// What each of so many virtual hosts keeps, in bytes.
+    pub(crate) fn reserve_bytes_of_each(&self, vhosts: usize) -> u64 {
+        (self.reserve_bytes / vhosts.max(1) as u64).max(Self::RESERVE_BYTES_MIN)
+    }
 }
 
 /// What is logged, and how.

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Output, Stdio};
 
-use crate::support::{Fresh, forebay};
+use crate::support::{Fresh, consume, declare, expect_confirm, forebay, publish};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -76,4 +76,42 @@ fn a_hashed_password_lets_its_user_in() {
     let guest = format!("amqp://{address}");
     let output = run(&["consume", "--url", &guest, "--count", "0", "q"], "");
     assert!(text(&output.stderr).contains("403 ACCESS_REFUSED"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn what_holds_space_is_shown_with_whoever_has_it() {
+    let fresh = Fresh::start();
+    let http = format!("http://{}", fresh.server.http_address());
+    let early = run(&["pins", "--http", &http], "");
+    assert_eq!(early.status.code(), Some(69));
+    assert!(text(&early.stderr).contains("there is no checkpoint yet"), "{}", text(&early.stderr));
+
+    let mut slow = fresh.client();
+    declare(&mut slow, "slow", true);
+    let mut publisher = fresh.publisher();
+    publish(&mut publisher, "slow", true, b"never acknowledged");
+    consume(&mut slow, "slow", false);
+    declare(&mut publisher, "fast", true);
+    let mut fast = fresh.client();
+    consume(&mut fast, "fast", true);
+    // Segments of 1, 2, 4 and 8 MiB.
+    let body = vec![b'.'; 1 << 20];
+    for number in 2..=20 {
+        publish(&mut publisher, "fast", true, &body);
+        expect_confirm(&mut publisher, number);
+    }
+    let started = std::time::Instant::now();
+    let shown = loop {
+        let output = run(&["pins", "--http", &http], "");
+        let shown = text(&output.stdout);
+        if shown.contains("queue 'slow'") {
+            break shown;
+        }
+        assert!(started.elapsed().as_secs() < 20, "{shown}{}", text(&output.stderr));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
+    assert!(shown.contains("0000000000000001.seg  1.0 MiB: "), "{shown}");
+    assert!(shown.contains("of user 'guest'") && shown.contains("not acknowledged since 20"), "{shown}");
+    let json = run(&["pins", "--json", "--http", &http], "");
+    assert!(text(&json.stdout).contains(r#""state":"delivered""#), "{}", text(&json.stdout));
 }

@@ -50,6 +50,8 @@ impl Node {
         let wake = Arc::new(AtomicBool::new(true));
         let news = wake.clone();
         engine.watch(Arc::new(move || news.store(true, Ordering::Relaxed)));
+        // What the journal says is compared with the broker before anybody asks for something.
+        engine.drain(now);
         Ok(Self {
             engine,
             ends: BTreeMap::new(),

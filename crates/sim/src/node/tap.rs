@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use journal::{
-    Claim, ClaimError, Cursor, Description, DestroyError, Entry, Epoch, FileJournal, Help, InFlight, Journal,
-    LogName, Lsn, ReadDone, ReadError, Reader, Room, SegmentInfo, State, Wake, Writer,
+    Claim, ClaimError, Compaction, Cursor, Description, DestroyError, Entry, Epoch, FileJournal, Help,
+    InFlight, Journal, LogName, Lsn, ReadDone, ReadError, Reader, Room, SegmentInfo, State, Wake, Writer,
 };
 
 use crate::violation::Violation;
@@ -176,6 +176,14 @@ impl Writer for TappedWriter {
 
     fn trim(&mut self, before: Lsn, keep: &[RangeInclusive<Lsn>]) {
         self.writer.trim(before, keep);
+    }
+
+    fn compact(&mut self, compaction: Compaction) {
+        self.writer.compact(compaction);
+    }
+
+    fn compacted_count(&self) -> u64 {
+        self.writer.compacted_count()
     }
 
     fn segments(&self) -> Vec<SegmentInfo> {

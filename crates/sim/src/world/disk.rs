@@ -59,6 +59,7 @@ impl World {
             Event::JournalWrite => Step::Write,
             Event::JournalSync => Step::Sync,
             Event::JournalSpares => Step::Spares,
+            Event::JournalCompact => Step::Compact,
             _ => Step::Read(nth),
         };
         node.step(step);
@@ -108,6 +109,7 @@ impl World {
         let Some(node) = &mut self.node else { return };
         if packs {
             node.engine.pack();
+            node.engine.rest();
         }
         if evicts {
             node.engine.evict_all();
@@ -128,6 +130,7 @@ impl World {
             (pending.sync, Event::JournalSync, random.between(20, slow.max(100))),
             (pending.spares, Event::JournalSpares, random.between(50, 5_000)),
             (!pending.spares, Event::JournalSpares, SECOND),
+            (pending.compact, Event::JournalCompact, random.between(50, 5_000)),
             (pending.reads > 0, Event::JournalRead, random.between(20, 2_000)),
             (
                 node.has_checkpoint_job(),

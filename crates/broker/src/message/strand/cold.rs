@@ -26,7 +26,7 @@ impl Strand {
             // Not if one of its messages is held, or in memory alone.
             if page.is_packed() {
                 freed += page.bytes();
-                self.pages[at] = Seat::Cold(ColdPage { volume: page.volume(), is_wanted: false });
+                self.pages[at] = Seat::Cold(ColdPage::new(page.volume()));
                 self.cold_pages += 1;
                 (self.wanted_below, self.ahead, self.missed) = (0, 0, None);
             }
@@ -63,8 +63,9 @@ impl Strand {
         let pages = from / MESSAGES_PER_PAGE as u64..below.div_ceil(MESSAGES_PER_PAGE as u64);
         let first = pages.start.max(self.first_page);
         let end = pages.end.min(self.first_page + self.pages.len() as u64);
-        let cold = (first..end).filter(|number| matches!(self.seat(*number), Some(Seat::Cold(_))));
-        cold.map(first_sequence)
+        let can_come =
+            |number: &u64| matches!(self.seat(*number), Some(Seat::Cold(cold)) if !cold.is_damaged);
+        (first..end).filter(can_come).map(first_sequence)
     }
 
     /// Puts a page back that a run has. False if it is not the one that has left; nothing changes if it is back already, or gone.
@@ -77,6 +78,26 @@ impl Strand {
         self.pages[at] = Seat::Here(Box::new(page));
         self.cold_pages -= 1;
         true
+    }
+
+    /// A page cannot be read.
+    pub(crate) fn note_damaged(&mut self, first: u64) {
+        let at = self.seat_at(first / MESSAGES_PER_PAGE as u64);
+        if let Some(Seat::Cold(cold)) = at.and_then(|at| self.pages.get_mut(at)) {
+            cold.is_damaged = true;
+        }
+    }
+
+    /// Whether the page of this sequence cannot be read.
+    pub(crate) fn is_damaged_at(&self, sequence: u64) -> bool {
+        let seat = self.seat(sequence / MESSAGES_PER_PAGE as u64);
+        matches!(seat, Some(Seat::Cold(cold)) if cold.is_damaged)
+    }
+
+    /// Whether a page cannot be read.
+    pub(crate) fn has_damage(&self) -> bool {
+        self.cold_pages > 0
+            && self.pages.iter().any(|seat| matches!(seat, Seat::Cold(cold) if cold.is_damaged))
     }
 
     /// Bytes of memory that its pages take, as far as they can leave it.

@@ -211,6 +211,16 @@ impl Strand {
         held.filter(|sequence| *sequence < below).collect()
     }
 
+    /// Whether the message lives. Of a page that is not in memory one may as well believe what a run says of it.
+    pub(crate) fn is_alive(&self, sequence: u64) -> bool {
+        let index = (sequence % MESSAGES_PER_PAGE as u64) as usize;
+        match self.seat(sequence / MESSAGES_PER_PAGE as u64) {
+            Some(Seat::Here(page)) => index < page.len() && !page.is_dead(index),
+            Some(Seat::Cold(_)) => true,
+            Some(Seat::Empty) | None => false,
+        }
+    }
+
     /// All living messages, which have to be in memory.
     pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
         self.sequenced().map(|(_, slot)| slot)
@@ -306,8 +316,10 @@ impl Strand {
         let number = sequence / MESSAGES_PER_PAGE as u64;
         let at = self.seat_at(number)?;
         let seat = self.pages.get_mut(at)?;
-        // To go on would lose what is done to the message.
-        assert!(!matches!(seat, Seat::Cold(_)), "page {number} is worked on, and it is not in memory");
+        if let Seat::Cold(cold) = seat {
+            // To go on would lose what is done to the message.
+            assert!(cold.is_damaged, "page {number} is worked on, and it is not in memory");
+        }
         Some((seat.page_mut()?, (sequence % MESSAGES_PER_PAGE as u64) as usize))
     }
 

@@ -1,7 +1,8 @@
 //! Pages that a run kept come back into a strand.
 
 use super::{Strand, first_sequence};
-use crate::message::seat::Seat;
+use crate::message::seat::{ColdPage, Seat};
+use crate::message::volume::Volume;
 use crate::message::{MESSAGES_PER_PAGE, Page, Slot};
 
 impl Strand {
@@ -14,14 +15,19 @@ impl Strand {
             self.gone.push(first_sequence);
             return;
         }
-        if self.pages.is_empty() {
-            self.first_page = number;
-        }
-        while self.first_page + (self.pages.len() as u64) < number {
-            self.pages.push_back(Seat::Empty);
-        }
+        self.make_seats_in_front_of(number);
         self.ready.add_all(page.volume());
         self.pages.push_back(Seat::Here(Box::new(page)));
+    }
+
+    /// A page that a run kept cannot be read: nobody knows how many messages there were, so what comes next gets a page of its
+    /// own. Pages come in order.
+    pub(crate) fn restore_damaged(&mut self, first: u64) {
+        let number = first / MESSAGES_PER_PAGE as u64;
+        self.next_sequence = self.next_sequence.max(first + MESSAGES_PER_PAGE as u64);
+        self.make_seats_in_front_of(number);
+        self.pages.push_back(Seat::Cold(ColdPage { is_damaged: true, ..ColdPage::new(Volume::default()) }));
+        self.cold_pages += 1;
     }
 
     /// Puts a page in the place of what is there. With `and_later`, what is there goes on behind it.
@@ -72,6 +78,15 @@ impl Strand {
         for (index, slot) in page.alive() {
             let volume = if page.is_held(index) { &mut self.held } else { &mut self.ready };
             volume.remove(&slot);
+        }
+    }
+
+    fn make_seats_in_front_of(&mut self, number: u64) {
+        if self.pages.is_empty() {
+            self.first_page = number;
+        }
+        while self.first_page + (self.pages.len() as u64) < number {
+            self.pages.push_back(Seat::Empty);
         }
     }
 

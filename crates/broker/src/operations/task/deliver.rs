@@ -116,7 +116,7 @@ impl Broker {
         if !to.no_ack {
             consumer.unacked += 1;
             session.consumer_unacked += 1;
-            session.unacked.push(Delivery { tag, queue: number, sequence, consumer: Some(id) });
+            session.unacked.push(Delivery { tag, queue: number, sequence, consumer: Some(id), at: now });
         }
         if queue.turns.len() > 1 {
             queue.turns.rotate_left(1);

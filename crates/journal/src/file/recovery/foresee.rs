@@ -2,7 +2,7 @@
 
 use super::super::folder::Folder;
 use super::super::survey::{Foresight, TornTail};
-use super::{Scan, check_empty, corrupt, open_segments};
+use super::{Scan, check_empty, corrupt, look_for_compacted, open_segments};
 use crate::{ClaimError, Lsn};
 
 /// What [`recover`](super::recover) would find, without changing anything.
@@ -12,7 +12,8 @@ pub(in crate::file) fn foresee(
     from: Lsn,
     durable: Lsn,
 ) -> Result<Foresight, ClaimError> {
-    let candidates = open_segments(folder, log_id)?;
+    let superfluous = look_for_compacted(folder, log_id)?.superfluous;
+    let candidates = open_segments(folder, log_id, &superfluous)?;
     if candidates.is_empty() {
         check_empty(folder, from, durable)?;
         return Ok(Foresight { tail: Lsn::ZERO, torn: None });

@@ -1,8 +1,8 @@
 //! What a survey finds.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
-use crate::{Epoch, Lsn};
+use crate::{Epoch, Lsn, SegmentName};
 
 /// What became of the file `CLAIM`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,33 @@ pub struct SegmentFinding {
     pub epoch: Option<Epoch>,
 }
 
+/// One compacted file: what was kept of several segments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompactedFinding {
+    /// The file, relative to the journal's root.
+    pub file: String,
+    /// Its number.
+    pub number: u64,
+    /// Size of the file.
+    pub bytes: u64,
+    /// The first entry that it has a readable part of; [`Lsn::ZERO`] if there is none.
+    pub first: Lsn,
+    /// The last one; [`Lsn::ZERO`] if there is none.
+    pub last: Lsn,
+    /// Entries that it has readable parts of.
+    pub entries: u64,
+    /// Bytes of those parts.
+    pub payload_bytes: u64,
+    /// The files that it replaces, as far as that can be read.
+    pub sources: Vec<SegmentName>,
+    /// Its header and what stands behind its index can be read.
+    pub has_header: bool,
+    /// Blocks of its index that cannot be read.
+    pub(in crate::file) blocks_lost: Vec<u32>,
+    /// What can be read, in order.
+    pub(in crate::file) parts: Vec<(Lsn, Range<u32>)>,
+}
+
 /// One spare file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpareFinding {
@@ -81,6 +108,8 @@ pub enum FlawKind {
     SegmentHeader,
     /// Entries, by their headers or their payloads.
     Entries,
+    /// The header or the index of a compacted file.
+    Compacted,
     /// Whole segments: there is no file between two others. So does trimming leave it.
     Gap,
     /// An entry that is whole, but not written behind the one in front of it.
@@ -107,4 +136,13 @@ pub struct TornTail {
     pub lsn: Lsn,
     /// What is wrong with it.
     pub detail: String,
+}
+
+impl CompactedFinding {
+    /// Whether all of this part of an entry is there and as it was written.
+    pub(super) fn holds(&self, lsn: Lsn, part: &Range<u32>) -> bool {
+        let at = self.parts.partition_point(|(of, range)| (*of, range.start) <= (lsn, part.start));
+        let found = at.checked_sub(1).and_then(|at| self.parts.get(at));
+        found.is_some_and(|(of, range)| *of == lsn && part.end <= range.end)
+    }
 }

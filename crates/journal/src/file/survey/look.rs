@@ -35,7 +35,7 @@ struct End {
 pub(super) fn look(folder: Folder) -> Result<Survey, ClaimError> {
     let is_half_destroyed = folder.is_half_destroyed()?;
     let claim = read_claim(&folder)?;
-    let (mut opened, mut spares) = (Vec::new(), Vec::new());
+    let (mut opened, mut spares, mut compacted) = (Vec::new(), Vec::new(), Vec::new());
     for item in folder.list()? {
         match item {
             FolderItem::Segment(number) => opened.push(open(&folder, number)?),
@@ -44,6 +44,9 @@ pub(super) fn look(folder: Folder) -> Result<Survey, ClaimError> {
                 let file = folder.open_spare(Spare { number, bytes: 0, is_reserve })?;
                 spares.push(SpareFinding { bytes: file.bytes()?, file: file.path });
             }
+            FolderItem::Compacted(number) => compacted.push(number),
+            // A start removes it.
+            FolderItem::Draft(_) => {}
         }
     }
     let (epoch, durable) = match &claim {
@@ -55,6 +58,7 @@ pub(super) fn look(folder: Folder) -> Result<Survey, ClaimError> {
         folder,
         claim,
         segments: Vec::new(),
+        compacted: Vec::new(),
         spares,
         flaws: Vec::new(),
         durable,
@@ -66,6 +70,9 @@ pub(super) fn look(folder: Folder) -> Result<Survey, ClaimError> {
         last_link: 0,
     };
     survey.judge_claim(&opened);
+    for number in compacted {
+        survey.compacted_file(number)?;
+    }
     let mut end = End::default();
     let last_number = opened.last().map(|segment| segment.number);
     for segment in opened {
@@ -236,7 +243,7 @@ impl Survey {
         }
     }
 
-    fn note_version(&mut self, file: &str, detail: &str) {
+    pub(super) fn note_version(&mut self, file: &str, detail: &str) {
         if detail == UNKNOWN_VERSION {
             self.newer.get_or_insert_with(|| file.to_owned());
         }

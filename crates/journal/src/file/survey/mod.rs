@@ -5,14 +5,17 @@
 
 mod entries;
 mod findings;
+mod kept;
 mod look;
 mod stretches;
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use self::entries::Entries;
-pub use self::findings::{ClaimFinding, Flaw, FlawKind, Foresight, SegmentFinding, SpareFinding, TornTail};
+pub use self::findings::{
+    ClaimFinding, CompactedFinding, Flaw, FlawKind, Foresight, SegmentFinding, SpareFinding, TornTail,
+};
 use super::folder::Folder;
 use super::recovery;
 use crate::storage::Storage;
@@ -27,6 +30,8 @@ pub struct Survey {
     pub claim: ClaimFinding,
     /// Its segments, in order.
     pub segments: Vec<SegmentFinding>,
+    /// What was kept of segments that are gone, in order.
+    pub compacted: Vec<CompactedFinding>,
     /// Files that are kept to become segments; what is in them means nothing.
     pub spares: Vec<SpareFinding>,
     /// What is not as it was written, in the order of the log. Also what was trimmed away: whether anybody needs it,
@@ -81,10 +86,15 @@ impl Survey {
         recovery::foresee(&self.folder, log_id, from, durable)
     }
 
-    /// Whether the entry can be read as it was written.
+    /// Whether all of the entry can be read as it was written, from a segment.
     pub fn holds(&self, lsn: Lsn) -> bool {
         let at = self.whole.partition_point(|range| *range.end() < lsn);
         self.whole.get(at).is_some_and(|range| range.contains(&lsn))
+    }
+
+    /// Whether this part of an entry can be read as it was written, from a segment or from a compacted file.
+    pub fn holds_part(&self, lsn: Lsn, part: Range<u32>) -> bool {
+        self.holds(lsn) || self.compacted.iter().any(|compacted| compacted.holds(lsn, &part))
     }
 
     /// The whole entries behind `from`, in order; damaged ones are passed over.

@@ -2,7 +2,7 @@
 
 use broker::{QueueCensus, TaskCensus};
 use engine::doctor::{CheckpointFinding, Damage, DataFiles, Examination, Meaning};
-use journal::{ClaimFinding, SegmentFinding};
+use journal::{ClaimFinding, CompactedFinding, SegmentFinding};
 use serde_json::{Map, Value, json};
 
 /// One document for all virtual hosts.
@@ -19,18 +19,24 @@ fn host(files: &DataFiles, examination: &Examination) -> Value {
                 let file = format!("{}/{}", files.journal_folder, torn.file);
                 json!({ "file": file, "offset": torn.offset, "entry": torn.lsn.0, "detail": torn.detail })
             });
+            let halted: Vec<String> = start.halted.iter().map(ToString::to_string).collect();
             let replay = json!({ "entries": start.entries, "bytes": start.bytes });
-            (json!({ "checkpoint": start.checkpoint, "replay": replay, "torn_tail": torn }), None)
+            (
+                json!({ "checkpoint": start.checkpoint, "replay": replay, "torn_tail": torn, "halted_queues": halted }),
+                None,
+            )
         }
         Err(words) => (Value::Null, Some(words)),
     };
     let segments = examination.survey.iter().flat_map(|survey| &survey.segments);
+    let compacted_files = examination.survey.iter().flat_map(|survey| &survey.compacted);
     let losses = &examination.losses;
     json!({
         "name": examination.log.unescaped(),
         "sound": examination.is_sound(),
         "claim": examination.survey.as_ref().map(|survey| claim(&survey.claim)),
         "segments": segments.map(|found| segment(files, found)).collect::<Vec<_>>(),
+        "compacted_files": compacted_files.map(|found| compacted(files, found)).collect::<Vec<_>>(),
         "spare_bytes": examination.survey.as_ref().map(|survey| survey.spares.iter().map(|spare| spare.bytes).sum::<u64>()),
         "checkpoints": examination.checkpoints.iter().map(checkpoint).collect::<Vec<_>>(),
         "start": start,
@@ -67,6 +73,17 @@ fn segment(files: &DataFiles, found: &SegmentFinding) -> Value {
     })
 }
 
+fn compacted(files: &DataFiles, found: &CompactedFinding) -> Value {
+    json!({
+        "file": format!("{}/{}", files.journal_folder, found.file),
+        "bytes": found.bytes,
+        "first": found.first.0,
+        "last": found.last.0,
+        "entries": found.entries,
+        "kept_bytes": found.payload_bytes,
+    })
+}
+
 fn checkpoint(found: &CheckpointFinding) -> Value {
     json!({
         "manifest": found.manifest,
@@ -100,7 +117,7 @@ fn damage(damage: &Damage) -> Value {
         Meaning::CheckpointPassedOver => ("checkpoint_passed_over", false),
         Meaning::FallbackLost => ("fallback_lost", false),
         Meaning::CheckpointsLost => ("checkpoints_lost", false),
-        Meaning::Rows { .. } => ("rows", true),
+        Meaning::Rows { start_refused, .. } => ("rows", *start_refused),
         Meaning::Nothing => ("nothing", false),
     };
     let queues: Map<String, Value> = match &damage.meaning {

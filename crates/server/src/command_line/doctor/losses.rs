@@ -7,7 +7,7 @@ use amqp_wire::{PropertiesView, Property, ShortString};
 use broker::{Envelope, Home, LostMessage};
 use engine::doctor::{Examination, Losses, Remains, Repaired};
 
-use super::words::{count, entries, grouped, size};
+use super::super::words::{count, entries, grouped, size};
 
 /// The most messages of a queue that are named one by one.
 const NAMED_MAX: usize = 20;

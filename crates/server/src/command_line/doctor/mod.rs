@@ -3,7 +3,6 @@
 mod document;
 mod losses;
 mod report;
-mod words;
 
 use std::fs::File;
 use std::io::Write;

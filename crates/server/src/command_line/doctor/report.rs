@@ -5,9 +5,9 @@ use std::fmt::Write;
 use broker::{QueueCensus, TaskCensus};
 use engine::doctor::{CheckpointFinding, Damage, DataFiles, Examination, Meaning, QueueCount, Start};
 use http_api::rfc3339;
-use journal::{ClaimFinding, SegmentFinding, Survey};
+use journal::{ClaimFinding, CompactedFinding, SegmentFinding, Survey};
 
-use super::words::{count, entries, grouped, size};
+use super::super::words::{count, entries, grouped, size};
 
 /// The whole report of a virtual host.
 pub(super) fn of(files: &DataFiles, examination: &Examination) -> String {
@@ -49,6 +49,12 @@ fn journal(text: &mut String, files: &DataFiles, survey: &Survey) {
     let number = survey.segments.len() as u64;
     line(text, format_args!("  segments     {}, {}", count(number, "file"), size(bytes)));
     survey.segments.iter().for_each(|found| segment(text, files, found));
+    if !survey.compacted.is_empty() {
+        let bytes = survey.compacted.iter().map(|found| found.bytes).sum();
+        let number = survey.compacted.len() as u64;
+        line(text, format_args!("  compacted    {}, {}", count(number, "file"), size(bytes)));
+        survey.compacted.iter().for_each(|found| compacted(text, files, found));
+    }
     if !survey.spares.is_empty() {
         let bytes = survey.spares.iter().map(|spare| spare.bytes).sum();
         line(text, format_args!("  spare files  {}, {}", survey.spares.len(), size(bytes)));
@@ -68,6 +74,21 @@ fn segment(text: &mut String, files: &DataFiles, found: &SegmentFinding) {
         ),
     };
     line(text, format_args!("    {file}  {bytes}, {kind}: {holds}"));
+}
+
+fn compacted(text: &mut String, files: &DataFiles, found: &CompactedFinding) {
+    let (file, bytes) = (format!("{}/{}", files.journal_folder, found.file), size(found.bytes));
+    let holds = match found.entries {
+        0 => "nothing".to_owned(),
+        number => format!(
+            "{} of {} between {} and {}",
+            size(found.payload_bytes),
+            count(number, "entry"),
+            grouped(found.first.0),
+            grouped(found.last.0)
+        ),
+    };
+    line(text, format_args!("    {file}  {bytes}: {holds}"));
 }
 
 fn checkpoints(text: &mut String, checkpoints: &[CheckpointFinding]) {
@@ -103,6 +124,10 @@ fn start(text: &mut String, files: &DataFiles, start: &Result<Start, String>) {
     };
     let (replayed, bytes) = (count(start.entries, "entry"), size(start.bytes));
     line(text, format_args!("  a start      {from} and replays {replayed}, {bytes}"));
+    for queue in &start.halted {
+        let why = "messages of it cannot be read";
+        line(text, format_args!("               halts queue {queue}, which hands nothing out: {why}"));
+    }
     if let Some(torn) = &start.torn {
         let (file, lsn) = (format!("{}/{}", files.journal_folder, torn.file), grouped(torn.lsn.0));
         line(
@@ -189,9 +214,13 @@ fn meaning(meaning: &Meaning) -> Vec<String> {
         Meaning::CheckpointsLost => {
             vec!["no checkpoint is whole: a start needs the journal from its first entry on".to_owned()]
         }
-        Meaning::Rows { about } => {
+        Meaning::Rows { start_refused, about } => {
             let about = about.as_deref().unwrap_or("all that had changed since the run before it");
-            vec![format!("lost here: {about}"), "a start would be refused: no checkpoint is whole".to_owned()]
+            let start = match start_refused {
+                true => "a start would be refused: no checkpoint is whole",
+                false => "a start would halt the queue and serve all others",
+            };
+            vec![format!("lost here: {about}"), start.to_owned()]
         }
         Meaning::Nothing => vec!["nobody needs what lay here".to_owned()],
     }

@@ -19,6 +19,11 @@ const GAUGES: &[(&str, &str, Number)] = &[
     ("rabbitmq_channels", "Open channels.", |counts| counts.totals.sessions),
     ("rabbitmq_consumers", "Consumers.", |counts| counts.totals.consumers),
     ("rabbitmq_queues", "Queues.", |counts| counts.totals.queues),
+    (
+        "forebay_queues_halted",
+        "Queues that hand nothing out because something of theirs cannot be read: see the log.",
+        |counts| counts.totals.queues_halted,
+    ),
     ("forebay_exchanges", "Exchanges.", |counts| counts.totals.exchanges),
     ("rabbitmq_queue_messages", "Messages, ready and unacknowledged.", |counts| {
         counts.totals.messages_ready + counts.totals.messages_unacked
@@ -73,6 +78,7 @@ const COUNTERS: &[(&str, &str, Number)] = &[
         |counts| counts.counters.dropped_without_room,
     ),
     ("forebay_segments_sealed_total", "Journal segments filled.", |counts| counts.segments_sealed),
+    ("forebay_compactions_total", "Compactions of old journal segments.", |counts| counts.compactions),
     ("forebay_checkpoints_total", "Checkpoints written.", |counts| counts.checkpoints),
 ];
 
