@@ -92,6 +92,8 @@ pub struct World {
     to_find: Vec<Option<MessageId>>,
     /// Nothing bad happens any more, and clients only finish what they have begun.
     is_healed: bool,
+    /// What is in the queues is looked through: time brings nothing more.
+    is_audited: bool,
 }
 
 impl World {
@@ -127,6 +129,7 @@ impl World {
             stop_after: None,
             to_find: Vec::new(),
             is_healed: true,
+            is_audited: false,
             tap,
             plan,
         }
@@ -291,14 +294,23 @@ impl World {
     /// Compares what the broker has with what its journal says, and that with what clients know.
     fn compare(&mut self, after_crash: bool) {
         let Some(view) = self.node.as_ref().and_then(|node| node.engine.view_at_last_entry()) else { return };
-        while let Some(entry) = { lock(&self.tap).entry(self.journaled.position() + 1) } {
-            if let Err(violation) = self.journaled.read(entry) {
-                return self.checkers.report(violation);
-            }
+        if !self.read_journal() {
+            return;
         }
         if let Err(what) = self.journaled.check(&view) {
             return self.checkers.report(Violation::new("replay", what));
         }
         self.checkers.inspect(&self.journaled, &self.messages, after_crash);
+    }
+
+    /// Reads what the journal has got. False if that makes no sense.
+    fn read_journal(&mut self) -> bool {
+        while let Some(entry) = { lock(&self.tap).entry(self.journaled.position() + 1) } {
+            if let Err(violation) = self.journaled.read(entry) {
+                self.checkers.report(violation);
+                return false;
+            }
+        }
+        true
     }
 }

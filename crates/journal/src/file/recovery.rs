@@ -412,17 +412,27 @@ impl<'a> Scan<'a> {
 /// Calls back for each valid header of this use of the file, at any block from `start` on, until told
 /// `false`.
 fn each_header(walk: &SegmentWalk, start: u64, mut each: impl FnMut(Found) -> bool) -> Result<(), Failure> {
+    let mut piece = vec![0; HEADERS_PIECE_BYTES.min(walk.bytes.saturating_sub(start)) as usize];
     let mut offset = start;
     while offset < walk.bytes {
-        if let Ok(found) = walk.header(offset)?
-            && !each(found)
-        {
-            break;
+        let piece = &mut piece[..HEADERS_PIECE_BYTES.min(walk.bytes - offset) as usize];
+        walk.file.read(piece, offset)?;
+        for (number, block) in piece.chunks(BLOCK_BYTES as usize).enumerate() {
+            let at = offset + number as u64 * BLOCK_BYTES;
+            if block
+                .first_chunk()
+                .is_some_and(|header| walk.decode(header, at).is_ok_and(|found| !each(found)))
+            {
+                return Ok(());
+            }
         }
-        offset += BLOCK_BYTES;
+        offset += HEADERS_PIECE_BYTES;
     }
     Ok(())
 }
+
+/// Headers are looked for in pieces of this size: a read for each block would take longer than what it reads.
+const HEADERS_PIECE_BYTES: u64 = 1 << 20;
 
 /// The first valid header of a segment, wherever it is.
 fn first_readable(walk: &SegmentWalk) -> Result<Option<Found>, Failure> {

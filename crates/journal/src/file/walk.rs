@@ -72,7 +72,8 @@ impl SegmentWalk {
         EntryHeader::decode(&bytes).ok().map(|(header, _)| header.log_id)
     }
 
-    fn decode(&self, bytes: &[u8; HEADER_BYTES], offset: u64) -> Result<Found, Invalid> {
+    /// What those bytes of the file say, if they are a header of this segment and its entry fits in.
+    pub(super) fn decode(&self, bytes: &[u8; HEADER_BYTES], offset: u64) -> Result<Found, Invalid> {
         let (header, crc) = EntryHeader::decode(bytes)?;
         let found = Found { header, crc, offset };
         if header.log_id != self.log_id || header.segment != self.number {

@@ -143,7 +143,7 @@ impl World {
                 self.agenda.schedule(event, after);
             }
         }
-        if let Some(deadline) = node.engine.next_deadline() {
+        if let Some(deadline) = node.engine.next_deadline().filter(|_| !self.is_audited) {
             self.agenda.schedule(Event::Tick, 1000 * deadline.0.saturating_sub(now.0));
         }
         let lines: Vec<_> =

@@ -97,8 +97,16 @@ impl World {
         self.run_until(|world| world.node.is_some())?;
         self.compare(false);
         self.audit_tasks()?;
-        // From here on messages go because they are taken out.
+        // From here on messages go because they are taken out, and none come because a task's time is over.
         self.agenda.cancel(Event::Inspect);
+        self.agenda.cancel(Event::Tick);
+        self.is_audited = true;
+        // Of what was done before, nobody may have waited for the last.
+        let now = self.now();
+        self.node.iter_mut().for_each(|node| node.engine.drain(now));
+        self.run_until(|world| world.node.as_ref().is_some_and(|node| node.engine.is_drained()))?;
+        self.compare(false);
+        self.read_journal();
         let queues = self.journaled.queues().map(|queue| queue.definition.name.to_string());
         for queue in queues.collect::<Vec<_>>() {
             let found = self.journaled.queue(&queue).into_iter().flat_map(|queue| queue.messages.values());
