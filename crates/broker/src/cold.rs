@@ -10,7 +10,7 @@ use crate::message::NextReady;
 use crate::output::Output;
 use crate::record::{Record, Target};
 use crate::seal::{BrokenRow, page_key, read_page};
-use crate::{QueueNumber, Table, TableKind, Timestamp};
+use crate::{LeftRows, QueueNumber, Table, TableKind, Timestamp};
 
 /// State that is wanted in memory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,6 +113,13 @@ impl Broker {
     /// Runs have all that was given out by the seals up to this one.
     pub fn written(&mut self, seal: u64) {
         self.tables.iter_mut().for_each(|table| table.written(seal));
+    }
+
+    /// What has left memory but for its bytes. To be taken after each call of [`Self::written`] and [`Self::evict`].
+    pub fn take_left(&mut self) -> LeftRows {
+        let mut left = LeftRows::default();
+        self.tables.iter_mut().for_each(|table| left.append(table.take_left()));
+        left
     }
 
     /// Runs have rows of tables that were not [`Self::restore`]d: they are asked for when they are wanted.

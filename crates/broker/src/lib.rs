@@ -67,7 +67,7 @@ pub use salvage::{Conclusions, LostMessage};
 pub use seal::{BodyInRow, BodyOwner, BrokenRow, Row, Sealed, bodies_in_row, describe_rows, entries_in_row};
 pub use standalone::{Complete, Enqueue, Fail, IdempotencyKey, Lease, Standalone, Until};
 pub use standing::{Holding, Standing};
-pub use table::{Lookup, Rest, Table, TableKind, Window, is_read_by_point};
+pub use table::{LeftRows, Lookup, Rest, Table, TableKind, Window, is_read_by_point};
 pub use task::{
     BrokenId, Grant, LeaseId, QueueReport, Seed, SettledBy, Settlement, SettlementKind, TaskAccepted,
     TaskDelivery, TaskEnded, TaskId, TaskKey, TaskLeased, TaskReturned, TaskState, TaskView,

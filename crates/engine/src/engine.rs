@@ -229,6 +229,7 @@ impl Engine {
     /// Lets all state leave memory that can. For simulation: it must change nothing but memory.
     pub fn evict_all(&mut self) {
         self.broker.evict(self.checkpoints.written_seal(), 0);
+        drop(self.broker.take_left());
     }
 
     /// The queues that hand nothing out because something of theirs cannot be read, with the reasons.
@@ -244,6 +245,7 @@ impl Engine {
             self.out.entry.bytes = BytesMut::new();
             self.out.effects.shrink_to_fit();
             self.bodies.rest();
+            self.checkpoints.rest();
         }
     }
 

@@ -18,6 +18,7 @@ mod answers;
 mod changes;
 mod coverage;
 mod kind;
+mod left;
 mod reading;
 mod tables;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub(crate) use changes::Changes;
 use coverage::Coverage;
 
 pub use kind::{TableKind, is_read_by_point};
+pub use left::LeftRows;
 pub use reading::{Lookup, Rest, Window};
 pub(crate) use tables::Tables;
 
@@ -51,6 +53,8 @@ pub struct Table {
     loads: BTreeMap<Want, u64>,
     /// The last seal that is in a run; 0 for those of earlier boots.
     written: u64,
+    /// Layers that are gone.
+    left: LeftRows,
 }
 
 /// What one seal gave out.
@@ -76,6 +80,7 @@ impl Table {
             answers: Answers::of_nothing(),
             loads: BTreeMap::new(),
             written: 0,
+            left: LeftRows::default(),
         }
     }
 
@@ -148,6 +153,11 @@ impl Table {
         }
     }
 
+    /// The rows of layers that are gone.
+    pub(crate) fn take_left(&mut self) -> LeftRows {
+        std::mem::take(&mut self.left)
+    }
+
     /// Runs have rows of it, nobody knows which.
     pub(crate) fn leave_on_disk(&mut self) {
         self.answers.coverage = Coverage::of_none();
@@ -205,6 +215,7 @@ impl Table {
                 self.answers.insert(key, value.cloned());
             }
         }
+        self.left.push(layer.changes);
         true
     }
 }

@@ -63,4 +63,6 @@ fn memory_that_is_short_is_taken_from_them_as_well() {
     assert!((1..before * 7 / 8).contains(&broker.state_bytes()), "{} of {before}", broker.state_bytes());
     broker.evict(2, 0);
     assert_eq!(broker.state_bytes(), 0);
+    assert!(!broker.take_left().is_empty(), "they are freed elsewhere");
+    assert!(broker.take_left().is_empty());
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use broker::Lsn;
+use broker::{LeftRows, Lsn};
 use journal::{Compaction, SegmentInfo};
 
 use super::PendingSeal;
@@ -25,6 +25,8 @@ pub struct CheckpointJob {
     /// The manifest to be written, but for its runs.
     pub(super) manifest: Manifest,
     pub(super) work: Work,
+    /// State that has left memory, to be freed where nobody waits for it.
+    pub(super) left: LeftRows,
 }
 
 #[derive(Debug)]
@@ -90,7 +92,8 @@ impl CheckpointJob {
     /// Writes a run, then the manifest that names it, then removes what the last two manifests do not name; or looks what the
     /// journal can let go of. Blocks.
     pub fn run(self) -> Result<CheckpointDone, CheckpointError> {
-        let Self { store, number, runs, manifest, work } = self;
+        let Self { store, number, runs, manifest, work, left } = self;
+        drop(left);
         match work {
             Work::Flush { sealed, segments } => flush(&store, number, runs, manifest, &sealed, &segments),
             Work::Merge { count } => merge(&store, number, runs, manifest, count),

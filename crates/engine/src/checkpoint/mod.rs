@@ -20,7 +20,7 @@ mod store;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use broker::{Lsn, Sealed, Timestamp};
+use broker::{LeftRows, Lsn, Sealed, Timestamp};
 use journal::SegmentInfo;
 use mistakes::{Mistake, is_planted};
 
@@ -67,6 +67,8 @@ pub(crate) struct Checkpoints {
     /// Old entries that are needed whole, beside what the rows of the newest checkpoint name; unknown before the first of this boot.
     beside: Option<Arc<[Lsn]>>,
     last_look: LastLook,
+    /// State that has left memory: the next job frees it.
+    left: LeftRows,
 }
 
 /// What has changed up to a position.
@@ -104,6 +106,7 @@ impl Checkpoints {
             written_seal: 0,
             beside: None,
             last_look: LastLook::default(),
+            left: LeftRows::default(),
         }
     }
 
@@ -115,6 +118,11 @@ impl Checkpoints {
     /// The number of the last seal that is in a run.
     pub(crate) fn written_seal(&self) -> u64 {
         self.written_seal
+    }
+
+    /// Frees what no job has come to free.
+    pub(crate) fn rest(&mut self) {
+        self.left = LeftRows::default();
     }
 
     /// The runs that the newest manifest names, the newest first.
@@ -174,6 +182,7 @@ impl Engine {
                 self.let_go(space);
                 self.broker.written(self.checkpoints.written_seal);
                 self.broker.evict(self.checkpoints.written_seal, self.settings.state_bytes);
+                self.checkpoints.left.append(self.broker.take_left());
             }
         }
     }
@@ -330,6 +339,7 @@ impl Checkpoints {
         // Also of what comes to nothing: a file may be left of it.
         self.next_run += 1;
         let (store, runs) = (self.store.clone(), self.runs.clone());
-        CheckpointJob { store, number: self.next_run - 1, runs, manifest, work }
+        let left = std::mem::take(&mut self.left);
+        CheckpointJob { store, number: self.next_run - 1, runs, manifest, work, left }
     }
 }
