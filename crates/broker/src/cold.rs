@@ -110,6 +110,20 @@ impl Broker {
         pages + self.tables.iter().map(Table::bytes).sum::<u64>()
     }
 
+    /// Lets answers that tables were given leave memory until those that are left take no more than three quarters of `bytes_max`, if they
+    /// take more than all of it. To be called before others come and not between them, so that who waits for several finds them.
+    pub fn evict_answers(&mut self, bytes_max: u64) {
+        let resident: u64 = self.tables.iter().map(Table::answer_bytes).sum();
+        if resident <= bytes_max {
+            return;
+        }
+        let excess = u128::from(resident - bytes_max / 4 * 3);
+        for table in self.tables.iter_mut().filter(|table| table.answer_bytes() > 0) {
+            let share = excess * u128::from(table.answer_bytes()) / u128::from(resident);
+            table.evict_answers(u64::try_from(share).unwrap_or(u64::MAX).saturating_add(1));
+        }
+    }
+
     /// Runs have all that was given out by the seals up to this one.
     pub fn written(&mut self, seal: u64) {
         self.tables.iter_mut().for_each(|table| table.written(seal));

@@ -37,6 +37,11 @@ pub struct LoadDone {
     found: Vec<(Want, Result<Found, CheckpointDamage>)>,
 }
 
+/// Of the memory for state, what tables were answered takes one in this many parts between two checkpoints.
+const ANSWERS_SHARE: u64 = 4;
+/// But so many bytes at least: some ranges as they are read in one go.
+const ANSWERS_BYTES_MIN: u64 = 4 * 1024 * 1024;
+
 impl LoadJob {
     /// Reads it. Blocks.
     #[must_use]
@@ -70,6 +75,7 @@ impl Engine {
         if self.failed.is_some() {
             return;
         }
+        self.broker.evict_answers((self.settings.state_bytes / ANSWERS_SHARE).max(ANSWERS_BYTES_MIN));
         for (want, found) in done.found {
             match found {
                 Ok(found) => {

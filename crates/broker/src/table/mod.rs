@@ -149,8 +149,18 @@ impl Table {
         while self.bytes() > aim && self.let_go_of_layer() {}
         let excess = self.bytes().saturating_sub(aim);
         if excess > 0 {
-            self.answers.evict(excess);
+            self.evict_answers(excess);
         }
+    }
+
+    /// Bytes of memory that answers of runs take.
+    pub(crate) fn answer_bytes(&self) -> u64 {
+        self.answers.bytes()
+    }
+
+    /// Lets answers of runs go, until so many bytes are freed.
+    pub(crate) fn evict_answers(&mut self, bytes: u64) {
+        self.answers.evict(bytes);
     }
 
     /// The rows of layers that are gone.

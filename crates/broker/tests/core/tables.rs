@@ -1,6 +1,6 @@
 //! Rows of tables that stay on disk, in the rows of seals.
 
-use broker::{Broker, Lookup, Settings, TableKind};
+use broker::{Broker, Found, Lookup, Lsn, Output, Settings, TableKind, Timestamp};
 use bytes::Bytes;
 
 use crate::rows::Rows;
@@ -65,4 +65,21 @@ fn memory_that_is_short_is_taken_from_them_as_well() {
     assert_eq!(broker.state_bytes(), 0);
     assert!(!broker.take_left().is_empty(), "they are freed elsewhere");
     assert!(broker.take_left().is_empty());
+}
+
+#[test]
+fn what_was_asked_leaves_memory_before_more_comes_than_it_has_room_for() {
+    let mut broker = Broker::new(Settings::default());
+    broker.leave_tables_on_disk();
+    let mut out = Output::new(Lsn(1));
+    for number in 0..1000u32 {
+        broker.evict_answers(20_000);
+        let key = number.to_be_bytes();
+        assert_eq!(broker.table(TableKind::Groups).get(&key, &mut out.wants), Lookup::Cold);
+        let want = out.wants.pop().unwrap();
+        broker.loaded(Timestamp(1), &want, 0, Found::Row(None), &mut out).unwrap();
+        let found = broker.table(TableKind::Groups).get(&key, &mut out.wants);
+        assert_eq!(found, Lookup::Known(None), "who has waited finds it");
+        assert!(broker.state_bytes() <= 20_200);
+    }
 }
