@@ -17,6 +17,7 @@ use crate::record::Target;
 use crate::room::Room;
 use crate::routing::Topology;
 use crate::session::{Connections, session_mut};
+use crate::table::Tables;
 use crate::task::{RandomStream, Seed, TaskId, Tasks};
 use crate::unacked::Delivery;
 use crate::{ConnectionId, Lsn, QueueNumber, Refusal, RequestTag, SessionId, Timestamp};
@@ -46,6 +47,8 @@ pub struct Broker {
     /// Who waits for direct replies, by address.
     pub(crate) replies: BTreeMap<ShortString, SessionId>,
     pub(crate) tasks: Tasks,
+    /// What stays on disk until somebody wants it.
+    pub(crate) tables: Tables,
     pub(crate) counters: Counters,
     /// What the storage still takes.
     pub(crate) room: Room,
@@ -136,6 +139,7 @@ impl Broker {
             connections: Connections::default(),
             replies: BTreeMap::new(),
             tasks: Tasks::new(RandomStream::new(settings.seed)),
+            tables: Tables::default(),
             counters: Counters::default(),
             room: Room::UNBOUNDED,
             to_dispatch: VecDeque::new(),

@@ -10,10 +10,10 @@ use crate::message::NextReady;
 use crate::output::Output;
 use crate::record::{Record, Target};
 use crate::seal::{BrokenRow, page_key, read_page};
-use crate::{QueueNumber, Timestamp};
+use crate::{LeftRows, QueueNumber, Table, TableKind, Timestamp};
 
 /// State that is wanted in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Want {
     /// A page of a queue's messages.
     Page {
@@ -22,64 +22,160 @@ pub enum Want {
         /// The first sequence of the page.
         first: u64,
     },
+    /// A row of a table, which may not be there.
+    Row {
+        /// The table.
+        table: TableKind,
+        /// Its key in there.
+        key: Vec<u8>,
+    },
+    /// The first rows of a range of keys.
+    Range {
+        /// The table.
+        table: TableKind,
+        /// The range begins with this key.
+        from: Vec<u8>,
+        /// It ends in front of this key, or with the table.
+        below: Option<Vec<u8>>,
+        /// So many rows are enough.
+        limit: usize,
+    },
+}
+
+/// What runs have of something that was wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The value of the one row; nothing if there is none. A page is there.
+    Row(Option<Bytes>),
+    /// Rows of a range, in the order of their keys.
+    Range {
+        /// Keys as the table has them, and values.
+        rows: Vec<(Vec<u8>, Bytes)>,
+        /// These are all that are in front of this key, which is in the range and not its first; nothing: all of the range.
+        up_to: Option<Vec<u8>>,
+    },
+}
+
+impl Found {
+    /// The value of the one row that was wanted, if there is one.
+    pub(crate) fn row(self) -> Option<Bytes> {
+        match self {
+            Self::Row(row) => row,
+            Self::Range { .. } => None,
+        }
+    }
 }
 
 impl Want {
-    /// The key of the row that has it.
+    /// The key that runs have for it: of its row, or of where its range begins.
     #[must_use]
     pub fn row_key(&self) -> Vec<u8> {
-        let Self::Page { queue, first } = *self;
-        page_key(queue, first)
+        match self {
+            Self::Page { queue, first } => page_key(*queue, *first),
+            Self::Row { table, key } | Self::Range { table, from: key, .. } => table.row_key(key),
+        }
     }
 }
 
 impl Broker {
     /// Lets pages of messages leave memory until those that are left take no more than three quarters of `bytes_max`, if they take
     /// more than all of it: pages that a run has as they are. `written` is the number of the last seal that has become a run; 0 for
-    /// those of earlier boots. With 0 bytes all goes that can, also what is handed out next. Costs a look at each page's seat.
+    /// those of earlier boots. With 0 bytes all goes that can, also what is handed out next. Rows of tables go likewise. Costs a look at
+    /// each page's seat.
     pub fn evict(&mut self, written: u64, bytes_max: u64) {
-        let resident = self.page_bytes();
+        let resident = self.state_bytes();
         if resident <= bytes_max {
             return;
         }
         let excess = resident - bytes_max / 4 * 3;
+        let share = |bytes: u64| {
+            let share = u128::from(excess) * u128::from(bytes) / u128::from(resident);
+            u64::try_from(share).unwrap_or(bytes) + 1
+        };
+        for table in self.tables.iter_mut().filter(|table| table.bytes() > 0) {
+            table.evict(share(table.bytes()));
+        }
         for queue in self.queues.values_mut() {
             // What is done to a task may touch any of its queue's messages.
             if queue.is_durable() && queue.tasks.is_none() {
-                let bytes = queue.strand.page_bytes();
-                let share = u128::from(excess) * u128::from(bytes) / u128::from(resident);
-                queue.strand.evict(written, u64::try_from(share).unwrap_or(bytes) + 1, bytes_max > 0);
+                queue.strand.evict(written, share(queue.strand.page_bytes()), bytes_max > 0);
             }
         }
     }
 
-    /// Bytes of memory that pages of messages take.
+    /// Bytes of memory that pages of messages and rows of tables take.
     #[must_use]
-    pub fn page_bytes(&self) -> u64 {
-        self.queues.values().map(|queue| queue.strand.page_bytes()).sum()
+    pub fn state_bytes(&self) -> u64 {
+        let pages: u64 = self.queues.values().map(|queue| queue.strand.page_bytes()).sum();
+        pages + self.tables.iter().map(Table::bytes).sum::<u64>()
     }
 
-    /// Takes what was wanted, and goes on with those who have waited for it. An error, if the row is not the one that was wanted;
-    /// then nothing has changed.
+    /// Lets answers that tables were given leave memory until those that are left take no more than three quarters of `bytes_max`, if they
+    /// take more than all of it. To be called before others come and not between them, so that who waits for several finds them.
+    pub fn evict_answers(&mut self, bytes_max: u64) {
+        let resident: u64 = self.tables.iter().map(Table::answer_bytes).sum();
+        if resident <= bytes_max {
+            return;
+        }
+        let excess = u128::from(resident - bytes_max / 4 * 3);
+        for table in self.tables.iter_mut().filter(|table| table.answer_bytes() > 0) {
+            let share = excess * u128::from(table.answer_bytes()) / u128::from(resident);
+            table.evict_answers(u64::try_from(share).unwrap_or(u64::MAX).saturating_add(1));
+        }
+    }
+
+    /// Runs have all that was given out by the seals up to this one.
+    pub fn written(&mut self, seal: u64) {
+        self.tables.iter_mut().for_each(|table| table.written(seal));
+    }
+
+    /// What has left memory but for its bytes. To be taken after each call of [`Self::written`] and [`Self::evict`].
+    pub fn take_left(&mut self) -> LeftRows {
+        let mut left = LeftRows::default();
+        self.tables.iter_mut().for_each(|table| left.append(table.take_left()));
+        left
+    }
+
+    /// Runs have rows of tables that were not [`Self::restore`]d: they are asked for when they are wanted.
+    pub fn leave_tables_on_disk(&mut self) {
+        self.tables.iter_mut().for_each(Table::leave_on_disk);
+    }
+
+    /// A table, for whoever decides or applies what it is about.
+    pub fn table(&mut self, kind: TableKind) -> &mut Table {
+        self.tables.get_mut(kind)
+    }
+
+    /// Takes what was wanted, and goes on with those who have waited for it. `version` is the number of the last seal that is in the runs
+    /// that were read; 0 if they are all of earlier boots. An error, if it is not what was wanted; then nothing has changed.
     pub fn loaded(
         &mut self,
         now: Timestamp,
-        want: Want,
-        row: Bytes,
+        want: &Want,
+        version: u64,
+        found: Found,
         out: &mut Output,
     ) -> Result<(), BrokenRow> {
-        self.install(want, row)?;
-        let Want::Page { queue, .. } = want;
-        self.to_dispatch.push_back(queue);
-        self.dispatch(now, out);
-        Ok(())
+        let is_taken = match (want, found) {
+            (Want::Page { queue, .. }, Found::Row(Some(row))) => {
+                self.install(want, row)?;
+                self.to_dispatch.push_back(*queue);
+                self.dispatch(now, out);
+                true
+            }
+            (Want::Page { .. }, _) => false,
+            (Want::Row { table, .. } | Want::Range { table, .. }, found) => {
+                self.tables.get_mut(*table).loaded(want, version, found, &mut out.wants)
+            }
+        };
+        if is_taken { Ok(()) } else { Err(BrokenRow::of(&want.row_key())) }
     }
 
-    /// Takes what was wanted. An error, if the row is not the one that was wanted; then nothing has changed.
-    pub fn install(&mut self, want: Want, row: Bytes) -> Result<(), BrokenRow> {
-        let Want::Page { queue, first } = want;
-        let Some(queue) = self.queues.get_mut(&queue) else { return Ok(()) };
-        let page = read_page(row).filter(|page| queue.strand.install(first, page.clone()));
+    /// Takes a page that was wanted. An error, if the row is not the one that was wanted; then nothing has changed.
+    pub fn install(&mut self, want: &Want, row: Bytes) -> Result<(), BrokenRow> {
+        let Want::Page { queue, first } = want else { return Err(BrokenRow::of(&want.row_key())) };
+        let Some(queue) = self.queues.get_mut(queue) else { return Ok(()) };
+        let page = read_page(row).filter(|page| queue.strand.install(*first, page.clone()));
         page.map(|_| ()).ok_or_else(|| BrokenRow::of(&want.row_key()))
     }
 
@@ -91,12 +187,16 @@ impl Broker {
         targets.iter().any(|target| queue(target).is_some_and(|of| of.strand.is_damaged_at(target.sequence)))
     }
 
-    /// Whether it is there, but not in memory.
+    /// Whether it is not in memory, and there is still somebody to give it to.
     #[must_use]
-    pub fn is_cold(&self, want: Want) -> bool {
-        let Want::Page { queue, first } = want;
-        let queue = self.queues.get(&queue);
-        queue.is_some_and(|queue| queue.strand.cold_pages_of(first, first + 1).next().is_some())
+    pub fn is_cold(&self, want: &Want) -> bool {
+        match want {
+            Want::Page { queue, first } => {
+                let queue = self.queues.get(queue);
+                queue.is_some_and(|queue| queue.strand.cold_pages_of(*first, first + 1).next().is_some())
+            }
+            Want::Row { table, .. } | Want::Range { table, .. } => self.tables.get(*table).is_wanted(want),
+        }
     }
 
     /// What has to be in memory before the record is applied.

@@ -32,11 +32,11 @@ impl Broker {
         queues.filter_map(|(name, queue)| Some((name, queue.halted.as_deref()?)))
     }
 
-    /// What is wanted cannot be read: its queue is halted. The queue's name.
-    pub fn halt(&mut self, want: Want, reason: &str) -> Option<ShortString> {
-        let Want::Page { queue, first } = want;
-        let queue = self.queues.get_mut(&queue)?;
-        queue.strand.note_damaged(first);
+    /// What is wanted cannot be read: its queue is halted. The queue's name; nothing if it is not of one queue.
+    pub fn halt(&mut self, want: &Want, reason: &str) -> Option<ShortString> {
+        let Want::Page { queue, first } = want else { return None };
+        let queue = self.queues.get_mut(queue)?;
+        queue.strand.note_damaged(*first);
         queue.halted.get_or_insert_with(|| reason.into());
         Some(queue.definition.name.clone())
     }
@@ -48,7 +48,7 @@ impl Broker {
         // A task without its message is more than a message that is lost.
         let of = self.queues.get_mut(&queue).filter(|of| of.tasks.is_none())?;
         of.strand.restore_damaged(first);
-        self.halt(Want::Page { queue, first }, reason)
+        self.halt(&Want::Page { queue, first }, reason)
     }
 
     /// A message was to be delivered, and it cannot be read. Its queue is halted, unless the message is lost anyway because nobody

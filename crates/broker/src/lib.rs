@@ -4,7 +4,7 @@
 //! a [`Command`], what must survive goes out as a record, what the world should do as an [`Effect`].
 //!
 //! [`Broker`] is the machine; `operations/` has one file for each thing that can happen to it, `routing/` finds the
-//! queues for a message, `message/` keeps the messages of a queue, `record` and `seal` are what survives.
+//! queues for a message, `message/` keeps the messages of a queue, `table/` what is mostly on disk, `record` and `seal` are what survives.
 
 mod apply;
 mod broker;
@@ -35,6 +35,7 @@ mod seal;
 mod session;
 mod standalone;
 mod standing;
+mod table;
 mod task;
 mod transaction;
 mod unacked;
@@ -44,7 +45,7 @@ mod view;
 
 pub use broker::{Broker, Handled, Settings};
 pub use census::{Census, QueueCensus, TaskCensus};
-pub use cold::Want;
+pub use cold::{Found, Want};
 pub use command::{Binding, Command, Consume, DeclareExchange, DeclareQueue, Operation, Outcome, Publish};
 pub use counts::{Counters, Totals};
 pub use effect::{Addressed, Answer, Effect, Recipient, ReplyHead, StoredMessage};
@@ -66,8 +67,9 @@ pub use salvage::{Conclusions, LostMessage};
 pub use seal::{BodyInRow, BodyOwner, BrokenRow, Row, Sealed, bodies_in_row, describe_rows, entries_in_row};
 pub use standalone::{Complete, Enqueue, Fail, IdempotencyKey, Lease, Standalone, Until};
 pub use standing::{Holding, Standing};
+pub use table::{LeftRows, Lookup, Rest, Table, TableKind, Window, is_read_by_point};
 pub use task::{
     BrokenId, Grant, LeaseId, QueueReport, Seed, SettledBy, Settlement, SettlementKind, TaskAccepted,
     TaskDelivery, TaskEnded, TaskId, TaskKey, TaskLeased, TaskReturned, TaskState, TaskView,
 };
-pub use view::{DurableView, MessageView, QueueView};
+pub use view::{DurableView, MessageView, QueueView, TableRows};

@@ -13,6 +13,8 @@
 //! | `Q` | queue:u64 | next sequence, sequence below which deliveries are in doubt |
 //! | `W` | task:16 | a task and what has become of it: `task/row.rs` |
 //!
+//! Beside these there are the tables of `table/kind.rs`, whose rows stay on disk until they are wanted.
+//!
 //! A seal gives out what has changed since the one before: rows that are new or other than they were, and the keys of rows
 //! that are no more. Laid over one another in their order, seals are the state.
 
@@ -27,6 +29,7 @@ use std::sync::Arc;
 use crate::broker::Broker;
 use crate::message::SealedPage;
 use crate::record::{BindingDefinition, read_binding, write_exchange, write_queue};
+use crate::table::{Changes as TableChanges, Table, TableKind};
 use crate::task::{Task, TaskId};
 use crate::varint::Cursor;
 use crate::{Lsn, QueueNumber};
@@ -62,6 +65,8 @@ pub struct Sealed {
     pages: Changes<(QueueNumber, u64), SealedPage>,
     counters: Changes<QueueNumber, Counters>,
     tasks: Changes<TaskId, Arc<Task>>,
+    /// Rows of tables that stay on disk, in the order of their letters.
+    tables: Vec<SealedTable>,
     /// Pages of queues that don't survive a restart: not written, but what they need in the journal stays.
     transient: Vec<SealedPage>,
     /// The entries that hold results of tasks.
@@ -69,6 +74,9 @@ pub struct Sealed {
 }
 
 type Changes<Key, Value> = Vec<(Key, Option<Value>)>;
+
+/// What has changed in a table that stays on disk.
+type SealedTable = (TableKind, Arc<TableChanges>);
 
 /// What a strand keeps beside its pages.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +95,7 @@ impl Broker {
             boot: self.boot,
             next_queue: self.next_queue,
             tasks: self.tasks.seal(),
+            tables: self.tables.seal(self.seals),
             ..Sealed::default()
         };
         self.seal_topology(&mut sealed);
@@ -104,6 +113,7 @@ impl Broker {
         self.pages_gone.clear();
         self.queues.values_mut().for_each(|queue| queue.strand.forget_seals());
         self.tasks.forget_seals();
+        self.tables.iter_mut().for_each(Table::forget_seals);
     }
 
     fn seal_topology(&mut self, sealed: &mut Sealed) {

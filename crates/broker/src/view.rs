@@ -7,7 +7,7 @@ use crate::place::Home;
 use crate::record::{BindingDefinition, ExchangeDefinition, QueueDefinition};
 use crate::seal::read_page;
 use crate::task::{SealedTask, TaskId};
-use crate::{Broker, Place, Want};
+use crate::{Broker, Found, Place, TableKind, Want};
 
 /// Everything that a restart has to find again, in a fixed order.
 ///
@@ -23,7 +23,12 @@ pub struct DurableView {
     pub queues: Vec<QueueView>,
     /// Tasks, by id, as a checkpoint would keep them.
     pub tasks: Vec<(TaskId, Vec<u8>)>,
+    /// Tables that have rows, with those.
+    pub tables: Vec<(TableKind, TableRows)>,
 }
+
+/// Keys and values, in the order of the keys.
+pub type TableRows = Vec<(Vec<u8>, Bytes)>;
 
 /// The durable part of a queue.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,9 +57,9 @@ impl Broker {
         self.durable_view_with(|want| panic!("{want:?} is not in memory")).expect("it is all there")
     }
 
-    /// The durable state; `row` gets the rows of what is not in memory, which stays so. Nothing if it cannot get one.
+    /// The durable state; `read` answers for what is not in memory, which stays so. Nothing if it cannot.
     #[must_use]
-    pub fn durable_view_with(&self, mut row: impl FnMut(Want) -> Option<Bytes>) -> Option<DurableView> {
+    pub fn durable_view_with(&self, mut read: impl FnMut(Want) -> Option<Found>) -> Option<DurableView> {
         let mut is_whole = true;
         let mut queues: Vec<QueueView> = self
             .queues
@@ -63,19 +68,28 @@ impl Broker {
             .map(|queue| QueueView {
                 definition: queue.definition.clone(),
                 messages: journaled(queue.strand.sequenced_with(|first| {
-                    let page = row(Want::Page { queue: queue.definition.number, first }).and_then(read_page);
+                    let found = read(Want::Page { queue: queue.definition.number, first });
+                    let page = found.and_then(Found::row).and_then(read_page);
                     is_whole &= page.is_some();
                     page.unwrap_or_else(Page::new)
                 }))
                 .collect(),
             })
             .collect();
+        let mut tables = Vec::new();
+        for table in self.tables.iter() {
+            let rows = table.rows_with(&mut read)?;
+            if !rows.is_empty() {
+                tables.push((table.kind(), rows));
+            }
+        }
         queues.sort_unstable_by_key(|queue| queue.definition.number);
         is_whole.then(|| DurableView {
             exchanges: self.topology.exchanges().filter(|exchange| exchange.durable).cloned().collect(),
             bindings: self.topology.bindings().filter(|binding| self.is_durable_binding(binding)).collect(),
             queues,
             tasks: self.tasks.iter().map(SealedTask::of).map(|task| (task.id, task.row)).collect(),
+            tables,
         })
     }
 }

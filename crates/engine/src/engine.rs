@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use broker::{
-    Addressed, Broker, Command, ConnectionId, DurableView, Home, Lsn, NumberMap, Output, Timestamp, Volatile,
-    Want,
+    Addressed, Broker, Command, ConnectionId, DurableView, Home, Lsn, NumberMap, Output, Table, TableKind,
+    Timestamp, Volatile, Want,
 };
 use bytes::BytesMut;
 use field_table::ShortString;
 use journal::{Help, State, Writer};
 
 use crate::bodies::Bodies;
-use crate::checkpoint::Checkpoints;
+use crate::checkpoint::{Checkpoints, RunsByKey};
 use crate::link::{Link, Outlet};
-use crate::loads::{Loads, RowsByKey};
+use crate::loads::Loads;
 use crate::lone::Lone;
 use crate::parked::Parked;
 use crate::reads::Reads;
@@ -212,13 +212,13 @@ impl Engine {
     #[must_use]
     pub fn view_at_last_entry(&self) -> Option<DurableView> {
         let store = self.checkpoints.store();
-        let mut rows = RowsByKey::new(&store, self.checkpoints.runs());
+        let mut runs = RunsByKey::new(&store, self.checkpoints.runs());
         let may_be_gone = self.checkpoints.is_under_way();
-        let row = |want: Want| {
-            let row = rows.find(&want.row_key());
-            if may_be_gone { row.ok() } else { Some(row.expect("a run has it")) }
+        let read = |want: Want| {
+            let found = runs.find(&want);
+            if may_be_gone { found.ok() } else { Some(found.expect("the runs are whole")) }
         };
-        self.out.entry.bytes.is_empty().then(|| self.broker.durable_view_with(row)).flatten()
+        self.out.entry.bytes.is_empty().then(|| self.broker.durable_view_with(read)).flatten()
     }
 
     /// Packs the messages that nobody has, also those that will be wanted soon. For simulation: it must change nothing but memory.
@@ -229,6 +229,7 @@ impl Engine {
     /// Lets all state leave memory that can. For simulation: it must change nothing but memory.
     pub fn evict_all(&mut self) {
         self.broker.evict(self.checkpoints.written_seal(), 0);
+        drop(self.broker.take_left());
     }
 
     /// The queues that hand nothing out because something of theirs cannot be read, with the reasons.
@@ -244,7 +245,20 @@ impl Engine {
             self.out.entry.bytes = BytesMut::new();
             self.out.effects.shrink_to_fit();
             self.bodies.rest();
+            self.checkpoints.rest();
         }
+    }
+
+    /// Gives a table of the core to `act`, with the list of what is wanted of it. For tests: what `act` changes is in no journal, and survives
+    /// only with the next checkpoint.
+    pub fn with_table<Found>(
+        &mut self,
+        kind: TableKind,
+        act: impl FnOnce(&mut Table, &mut Vec<Want>) -> Found,
+    ) -> Found {
+        let found = act(self.broker.table(kind), &mut self.out.wants);
+        self.take_wants();
+        found
     }
 
     /// Whether the engine serves.

@@ -1,13 +1,10 @@
 //! State that is not in memory is read from the runs when the core wants it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use broker::{Timestamp, Want};
-use bytes::Bytes;
-use journal::storage::StorageFile;
+use broker::{Found, Timestamp, Want};
 
-use crate::checkpoint::{CheckpointDamage, CheckpointStore};
+use crate::checkpoint::{CheckpointDamage, CheckpointStore, RunsByKey};
 use crate::engine::{CLOCK, Engine};
 use crate::run::Run;
 
@@ -27,6 +24,8 @@ pub struct LoadJob {
     store: CheckpointStore,
     /// The newest first.
     runs: Vec<Arc<Run>>,
+    /// The number of the last seal that is in them.
+    version: u64,
     wants: Vec<Want>,
 }
 
@@ -34,17 +33,26 @@ pub struct LoadJob {
 #[derive(Debug)]
 pub struct LoadDone {
     runs: Vec<Arc<Run>>,
-    rows: Vec<(Want, Result<Bytes, CheckpointDamage>)>,
+    version: u64,
+    found: Vec<(Want, Result<Found, CheckpointDamage>)>,
 }
+
+/// Of the memory for state, what tables were answered takes one in this many parts between two checkpoints.
+const ANSWERS_SHARE: u64 = 4;
+/// But so many bytes at least: some ranges as they are read in one go.
+const ANSWERS_BYTES_MIN: u64 = 4 * 1024 * 1024;
 
 impl LoadJob {
     /// Reads it. Blocks.
     #[must_use]
     pub fn run(self) -> LoadDone {
-        let Self { store, runs, wants } = self;
-        let mut rows = RowsByKey::new(&store, &runs);
-        let rows = wants.into_iter().map(|want| (want, rows.find(&want.row_key()))).collect();
-        LoadDone { runs, rows }
+        let Self { store, runs, version, wants } = self;
+        let mut by_key = RunsByKey::new(&store, &runs);
+        let found = wants.into_iter().map(|want| {
+            let found = by_key.find(&want);
+            (want, found)
+        });
+        LoadDone { found: found.collect(), runs, version }
     }
 }
 
@@ -57,7 +65,8 @@ impl Engine {
         }
         self.loads.is_under_way = true;
         let wants = std::mem::take(&mut self.loads.wanted);
-        Some(LoadJob { store: self.checkpoints.store(), runs: self.checkpoints.runs().to_vec(), wants })
+        let (store, runs) = (self.checkpoints.store(), self.checkpoints.runs().to_vec());
+        Some(LoadJob { store, runs, version: self.checkpoints.written_seal(), wants })
     }
 
     /// Takes what a job has read, and goes on with all who wait for it.
@@ -66,10 +75,12 @@ impl Engine {
         if self.failed.is_some() {
             return;
         }
-        for (want, row) in done.rows {
-            match row {
-                Ok(row) => {
-                    if let Err(broken) = self.broker.loaded(now, want, row, &mut self.out) {
+        self.broker.evict_answers((self.settings.state_bytes / ANSWERS_SHARE).max(ANSWERS_BYTES_MIN));
+        for (want, found) in done.found {
+            match found {
+                Ok(found) => {
+                    let taken = self.broker.loaded(now, &want, done.version, found, &mut self.out);
+                    if let Err(broken) = taken {
                         self.fail_with(format!(
                             "{want:?} is not what has left memory: {broken}; please report it"
                         ));
@@ -93,7 +104,7 @@ impl Engine {
     }
 
     fn load_failed(&mut self, want: Want, damage: &CheckpointDamage, runs: &[Arc<Run>]) {
-        if !self.broker.is_cold(want) {
+        if !self.broker.is_cold(&want) {
             return;
         }
         // Runs that were merged are removed: what was in them is in another.
@@ -106,8 +117,16 @@ impl Engine {
         let CheckpointDamage { file, offset, detail, .. } = damage;
         let reason =
             format!("messages of it cannot be read, {file} at byte {offset}: {detail}; {HALT_REMEDY}");
-        if let Some(queue) = self.broker.halt(want, &reason) {
-            tracing::error!(queue = %queue, file, offset, detail, "a queue is halted: a page of its messages cannot be read");
+        match self.broker.halt(&want, &reason) {
+            Some(queue) => {
+                tracing::error!(queue = %queue, file, offset, detail, "a queue is halted: a page of its messages cannot be read");
+            }
+            // What is in a table may be about any of them.
+            None if self.broker.is_cold(&want) => self.fail_with(format!(
+                "the checkpoint is damaged, {file} at byte {offset}: {detail}. Nothing more is confirmed; check the disk, then look \
+                 with `forebay doctor DIR`"
+            )),
+            None => {}
         }
     }
 }
@@ -115,33 +134,3 @@ impl Engine {
 /// What to do about a queue that is halted.
 pub(crate) const HALT_REMEDY: &str =
     "check the disk, stop the server and look with `forebay doctor`, or purge the queue";
-
-/// Finds rows that stand alone in runs laid over one another.
-pub(crate) struct RowsByKey<'a> {
-    store: &'a CheckpointStore,
-    /// The newest first.
-    runs: &'a [Arc<Run>],
-    files: BTreeMap<u64, Arc<dyn StorageFile>>,
-}
-
-impl<'a> RowsByKey<'a> {
-    pub(crate) fn new(store: &'a CheckpointStore, runs: &'a [Arc<Run>]) -> Self {
-        Self { store, runs, files: BTreeMap::new() }
-    }
-
-    /// The row of this key, which is there.
-    pub(crate) fn find(&mut self, key: &[u8]) -> Result<Bytes, CheckpointDamage> {
-        let mut places = self.runs.iter().filter_map(|run| Some((run, run.index.find_alone(key)?)));
-        let newest = places.next().filter(|(run, at)| !run.index.entry(*at).is_gone());
-        let Some((run, at)) = newest else { return Err(self.store.missing_row(key)) };
-        let file = match self.files.get(&run.number) {
-            Some(file) => Arc::clone(file),
-            None => {
-                let file = self.store.open_run_file(run)?;
-                self.files.insert(run.number, Arc::clone(&file));
-                file
-            }
-        };
-        self.store.read_row(run, &*file, at)?.value.ok_or_else(|| self.store.missing_row(key))
-    }
-}

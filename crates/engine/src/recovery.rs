@@ -9,9 +9,11 @@ use journal::{Claim, ClaimError, Epoch, Journal, LogName, ReadError};
 use mistakes::{Mistake, is_planted};
 
 use crate::bodies::Bodies;
-use crate::checkpoint::{CheckpointDamage, CheckpointError, CheckpointStore, Checkpoints, Loaded, Manifest};
+use crate::checkpoint::{
+    CheckpointDamage, CheckpointError, CheckpointStore, Checkpoints, Loaded, Manifest, RunsByKey,
+};
 use crate::engine::Engine;
-use crate::loads::{Loads, RowsByKey};
+use crate::loads::Loads;
 use crate::lone::Lone;
 use crate::parked::Parked;
 use crate::reads::Reads;
@@ -194,11 +196,11 @@ impl Engine {
             return Ok(());
         }
         let store = self.checkpoints.store();
-        let mut rows = RowsByKey::new(&store, self.checkpoints.runs());
+        let mut runs = RunsByKey::new(&store, self.checkpoints.runs());
         for want in wants {
-            let key = want.row_key();
-            let row = rows.find(&key).map_err(OpenError::Damaged)?;
-            self.broker.install(want, row).map_err(|_| OpenError::Damaged(store.missing_row(&key)))?;
+            let row = runs.page(&want).map_err(OpenError::Damaged)?;
+            let installed = self.broker.install(&want, row);
+            installed.map_err(|_| OpenError::Damaged(store.missing_row(&want.row_key())))?;
         }
         Ok(())
     }

@@ -24,7 +24,8 @@ pub struct BrokenRow {
 
 impl Broker {
     /// Puts a row back that [`crate::Sealed::rows`] gave out. Rows come in the order of their keys, into a fresh broker; of those
-    /// with the same key only the one that the last seal gave.
+    /// with the same key only the one that the last seal gave. Rows of a [`crate::TableKind`] may be left out, see
+    /// [`Self::leave_tables_on_disk`].
     pub fn restore(&mut self, key: &[u8], value: Bytes) -> Result<(), BrokenRow> {
         self.restore_row(key, value).ok_or_else(|| BrokenRow::of(key))
     }
@@ -65,7 +66,10 @@ impl Broker {
                 queue.strand.restore_counters(cursor.count()?, cursor.count()?);
             }
             (TASKS, Some(_)) => self.restore_task(&mut cursor)?,
-            _ => return None,
+            _ => {
+                self.tables.restore(key, cursor.rest())?;
+                cursor.finish();
+            }
         }
         cursor.is_empty().then_some(())
     }

@@ -11,7 +11,7 @@ use crate::queue::Queue;
 use crate::record::{BindingDefinition, read_exchange, read_queue, write_binding};
 use crate::salvage::Conclusions;
 use crate::varint::Cursor;
-use crate::{QueueNumber, TaskId};
+use crate::{QueueNumber, TableKind, TaskId};
 
 impl Broker {
     /// Puts a row in the place of what is there. With `is_old` a newer row of the key may be lost: then what is there and goes
@@ -58,6 +58,7 @@ impl Broker {
         for (number, queue) in &mut self.queues {
             queue.strand.keep_pages(|first| may_stay(&page_key(*number, first)));
         }
+        self.tables.iter_mut().for_each(|table| table.retain(&may_stay));
         let tasks: Vec<TaskId> = self.tasks.iter().map(|task| task.accepted.id).collect();
         for id in tasks {
             if !may_stay(&key(TASKS, &[], &id.to_bytes())) {
@@ -107,7 +108,13 @@ impl Broker {
                 self.drop_task(id);
                 None
             }
-            _ => None,
+            _ => {
+                let table = self.tables.get_mut(TableKind::of(key)?);
+                if !is_old || !table.is_changed(rest) {
+                    table.put(rest, value);
+                }
+                Some(true)
+            }
         }
     }
 

@@ -1,8 +1,14 @@
 //! A seal's rows, in the order of their keys.
 
+use std::iter::Peekable;
+use std::slice;
+
 use bytes::BufMut;
 
-use super::{ACCOUNT, BINDING, DEFINITIONS, EXCHANGE, LEVEL, PAGES, QUEUE, QUEUES, Sealed, TASKS, page_row};
+use super::{
+    ACCOUNT, BINDING, DEFINITIONS, EXCHANGE, LEVEL, PAGES, QUEUE, QUEUES, Sealed, SealedTable, TASKS,
+    entries_in_row, page_row,
+};
 use crate::message::SealedPage;
 use crate::task::SealedTask;
 use crate::{Lsn, varint};
@@ -46,6 +52,8 @@ impl Sealed {
                 varint::write(value, self.next_queue);
             },
         );
+        let mut tables = self.tables.iter().peekable();
+        rows.tables_before(DEFINITIONS, &mut tables);
         self.definitions(&mut rows);
         for ((queue, first), page) in &self.pages {
             rows.page(
@@ -68,10 +76,12 @@ impl Sealed {
                 },
             );
         }
+        rows.tables_before(TASKS, &mut tables);
         for (id, task) in &self.tasks {
             let put_id = |key: &mut Vec<u8>| key.put_slice(&id.to_bytes());
             rows.put(TASKS, put_id, task.as_ref(), |task, value| value.put_slice(&SealedTask::of(task).row));
         }
+        debug_assert!(tables.next().is_none(), "no table stands behind the tasks");
     }
 
     fn definitions(&self, rows: &mut Rows<impl FnMut(Row<'_>)>) {
@@ -119,6 +129,23 @@ impl<Sink: FnMut(Row<'_>)> Rows<Sink> {
         }
         let value = is_there.then_some(&self.value[..]);
         (self.sink)(Row { key: &self.key, value, entries: None, is_alone: false });
+    }
+
+    /// The rows of tables whose letters are in front of this one.
+    fn tables_before(&mut self, letter: u8, tables: &mut Peekable<slice::Iter<'_, SealedTable>>) {
+        while let Some((kind, changes)) = tables.next_if(|(kind, _)| kind.letter() < letter) {
+            for (key, value) in changes.iter() {
+                self.begin(kind.letter(), |row_key| row_key.put_slice(key));
+                let named = value.and_then(|value| entries_in_row(&self.key, value.clone()).ok());
+                let entries = named.and_then(|named| Some((*named.first()?, *named.last()?)));
+                (self.sink)(Row {
+                    key: &self.key,
+                    value: value.map(|value| &value[..]),
+                    entries,
+                    is_alone: false,
+                });
+            }
+        }
     }
 
     fn page(&mut self, key: impl FnOnce(&mut Vec<u8>), page: Option<&SealedPage>) {

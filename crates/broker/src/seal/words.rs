@@ -2,6 +2,7 @@
 
 use super::restore::split_u64;
 use super::{BINDING, DEFINITIONS, EXCHANGE, LEVEL, PAGES, QUEUE, QUEUES, TASKS};
+use crate::TableKind;
 use crate::message::MESSAGES_PER_PAGE;
 
 /// What rows from this key to that one are about.
@@ -28,7 +29,10 @@ fn describe(key: &[u8]) -> String {
         }
         (Some(QUEUES), _) => format!("the counters of queue number {}", number(1)),
         (Some(TASKS), _) => "tasks".to_owned(),
-        _ => "the count of boots".to_owned(),
+        _ => match TableKind::of(key) {
+            Some(table) => format!("rows of the table {table:?}"),
+            None => "the count of boots".to_owned(),
+        },
     }
 }
 

@@ -20,6 +20,7 @@ mod rows;
 mod salvaging;
 mod settling;
 mod standing;
+mod tables;
 mod task_model;
 mod task_troubles;
 mod tasks;

@@ -261,9 +261,9 @@ mod tests {
     #[test]
     fn many_rows_are_looked_at_seldom() {
         let run = |bytes| {
-            let index = crate::run::Index::default();
+            let (index, filters) = (crate::run::Index::default(), crate::run::Filters::default());
             let weight = crate::run::Weight::default();
-            vec![Arc::new(Run { number: 1, bytes, checksum: 0, rows: 1, weight, index })]
+            vec![Arc::new(Run { number: 1, bytes, checksum: 0, rows: 1, weight, index, filters })]
         };
         let mut last = LastLook::default();
         let due_at = |last: &mut LastLook, bytes, range: Range<u64>| -> Vec<u64> {

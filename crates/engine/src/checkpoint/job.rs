@@ -3,12 +3,13 @@
 use std::io;
 use std::sync::Arc;
 
-use broker::Lsn;
+use broker::{LeftRows, Lsn};
 use journal::{Compaction, SegmentInfo};
 
 use super::PendingSeal;
 use super::compacting::Candidates;
-use super::live::{RowPlace, live_entries};
+use super::dead_rows::DeadRows;
+use super::live::{BlockPlace, live_entries};
 use super::manifest::{Manifest, RunName, StateFiles};
 use super::store::CheckpointStore;
 use crate::run::Run;
@@ -24,6 +25,8 @@ pub struct CheckpointJob {
     /// The manifest to be written, but for its runs.
     pub(super) manifest: Manifest,
     pub(super) work: Work,
+    /// State that has left memory, to be freed where nobody waits for it.
+    pub(super) left: LeftRows,
 }
 
 #[derive(Debug)]
@@ -89,7 +92,8 @@ impl CheckpointJob {
     /// Writes a run, then the manifest that names it, then removes what the last two manifests do not name; or looks what the
     /// journal can let go of. Blocks.
     pub fn run(self) -> Result<CheckpointDone, CheckpointError> {
-        let Self { store, number, runs, manifest, work } = self;
+        let Self { store, number, runs, manifest, work, left } = self;
+        drop(left);
         match work {
             Work::Flush { sealed, segments } => flush(&store, number, runs, manifest, &sealed, &segments),
             Work::Merge { count } => merge(&store, number, runs, manifest, count),
@@ -142,7 +146,7 @@ fn merge(
     mut manifest: Manifest,
     count: usize,
 ) -> Result<CheckpointDone, CheckpointError> {
-    let run = store.merge(number, &runs[..count], count < runs.len())?;
+    let run = store.merge(number, &runs[..count], DeadRows { is_oldest: count == runs.len() })?;
     tracing::debug!(runs = count, rows = run.rows, bytes = run.bytes, "runs merged");
     let run_bytes = run.bytes;
     runs.splice(..count, [run]);
@@ -172,11 +176,15 @@ fn beside_rows(sealed: &PendingSeal, trim_before: Option<Lsn>) -> Arc<[Lsn]> {
     entries.into()
 }
 
-/// The entries that a row names; nothing if it can't be read, which is for those to tell who need it.
-fn entries_in(store: &CheckpointStore, place: RowPlace<'_>) -> Option<Vec<Lsn>> {
+/// The entries that the rows of a block name; nothing if it can't be read, which is for those to tell who need it.
+fn entries_in(store: &CheckpointStore, place: BlockPlace<'_>) -> Option<Vec<Lsn>> {
     let file = store.open_run_file(place.run);
-    let row = file.and_then(|file| store.read_row(place.run, &*file, place.at));
-    let row =
-        row.inspect_err(|damage| tracing::warn!(file = damage.file, damage.offset, damage.detail)).ok()?;
-    broker::entries_in_row(&row.key, row.value?).ok()
+    let rows = file.and_then(|file| store.read_block(place.run, &*file, place.at));
+    let rows =
+        rows.inspect_err(|damage| tracing::warn!(file = damage.file, damage.offset, damage.detail)).ok()?;
+    let mut entries = Vec::new();
+    for (key, value) in rows {
+        entries.extend(value.map_or(Ok(Vec::new()), |value| broker::entries_in_row(&key, value)).ok()?);
+    }
+    Some(entries)
 }

@@ -3,17 +3,30 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use broker::{Broker, Conclusions, Lsn};
+use broker::{Broker, Conclusions, Lsn, TableKind};
 use bytes::Bytes;
 
+use super::damage::CheckpointDamage;
 use super::job::CheckpointError;
-use super::manifest::{Manifest, StateFiles};
-use super::store::{CheckpointDamage, CheckpointStore, LAST_RUN_1, RUN_1, name};
+use super::manifest::{Manifest, RunName, StateFiles};
+use super::store::{CheckpointStore, LAST_RUN_1, RUN_1, name};
 use crate::loads::HALT_REMEDY;
 use crate::run::{Merged, Row, Run, RunDamage, read_version_1};
 
 /// While runs are read, state leaves memory each time that so many rows have come.
 const ROWS_BETWEEN_EVICTIONS: u64 = 4096;
+
+/// How much of a checkpoint comes into memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Bring {
+    /// All rows of all tables.
+    All,
+    /// What cannot stay on disk, and of the rest what fits into so many bytes.
+    Needed {
+        /// Bytes of state.
+        state_bytes: u64,
+    },
+}
 
 /// A checkpoint that was read.
 pub(crate) struct Loaded {
@@ -33,7 +46,7 @@ impl CheckpointStore {
     ) -> Result<(Option<Loaded>, Option<CheckpointDamage>), CheckpointError> {
         let mut newest = None;
         for position in self.manifests()?.into_iter().rev() {
-            let damage = match self.load_one(position, fresh(), state_bytes) {
+            let damage = match self.load_one(position, fresh(), Bring::Needed { state_bytes }) {
                 Ok(loaded) => return Ok((Some(loaded), newest)),
                 Err(damage) => damage,
             };
@@ -76,7 +89,9 @@ impl CheckpointStore {
     ) -> Result<Broker, CheckpointDamage> {
         let unreadable = |error| CheckpointDamage::unreadable(self.folder(), &error);
         let files = self.with_files(runs).map_err(unreadable)?;
-        let mut merged = Merged::over_holes(files).map_err(|damage| self.damage(damage))?;
+        broker.leave_tables_on_disk();
+        let mut merged =
+            Merged::without_over_holes(files, stays_on_disk).map_err(|damage| self.damage(damage))?;
         // By its key, of each row that is lost where.
         let mut lost: BTreeMap<Bytes, (usize, RunDamage)> = BTreeMap::new();
         let (mut seen, mut rows) = (0, 0u64);
@@ -122,18 +137,18 @@ impl CheckpointStore {
         Ok(())
     }
 
-    /// The checkpoint of a manifest, with so many bytes of state in memory, or what is wrong with it.
+    /// The checkpoint of a manifest, or what is wrong with it.
     pub(crate) fn load_one(
         &self,
         position: Lsn,
         broker: Broker,
-        state_bytes: u64,
+        bring: Bring,
     ) -> Result<Loaded, CheckpointDamage> {
         let manifest = self.read_manifest(position)?;
         match &manifest.state {
             StateFiles::Runs(names) => {
                 let runs = names.iter().map(|name| self.open_run(name)).collect::<Result<Vec<_>, _>>()?;
-                let broker = self.load_runs(&runs, broker, state_bytes)?;
+                let broker = self.load_runs(&runs, broker, bring)?;
                 Ok(Loaded { manifest, broker, runs })
             }
             StateFiles::Version1 { bytes } => {
@@ -153,18 +168,22 @@ impl CheckpointStore {
         conclusions: &mut Conclusions,
     ) -> Result<(Manifest, Broker, Vec<CheckpointDamage>), CheckpointDamage> {
         let manifest = self.read_manifest(position)?;
-        let (mut runs, mut damages) = (Vec::new(), Vec::new());
+        let (mut runs, mut damages, mut is_all_in_doubt) = (Vec::new(), Vec::new(), false);
         for name in manifest.runs() {
             match self.open_run(name) {
                 Ok(run) => runs.push(run),
-                Err(damage) => {
+                Err(mut damage) => {
+                    let left = self.scan_run(name);
+                    // Of a run without an index, nobody knows what was in it.
+                    match left.as_ref().is_some_and(|run| RunName::of(run) == *name) {
+                        true => damage.rows = Some("no row, since filters can be made anew".to_owned()),
+                        false => is_all_in_doubt = true,
+                    }
                     damages.push(damage);
-                    runs.extend(self.scan_run(name));
+                    runs.extend(left);
                 }
             }
         }
-        // Of a run without an index, nobody knows what was in it.
-        let is_all_in_doubt = !damages.is_empty();
         let unreadable = |error| CheckpointDamage::unreadable(self.folder(), &error);
         let files = self.with_files(&runs).map_err(unreadable)?;
         let mut merged = Merged::over_holes(files).map_err(|damage| self.damage(damage))?;
@@ -191,10 +210,18 @@ impl CheckpointStore {
         &self,
         runs: &[Arc<Run>],
         mut broker: Broker,
-        state_bytes: u64,
+        bring: Bring,
     ) -> Result<Broker, CheckpointDamage> {
         let unreadable = |error| CheckpointDamage::unreadable(self.folder(), &error);
-        let mut merged = self.merged(runs).map_err(unreadable)?.map_err(|damage| self.damage(damage))?;
+        let files = self.with_files(runs).map_err(unreadable)?;
+        let (merged, state_bytes) = match bring {
+            Bring::All => (Merged::new(files), u64::MAX),
+            Bring::Needed { state_bytes } => {
+                broker.leave_tables_on_disk();
+                (Merged::without(files, stays_on_disk), state_bytes)
+            }
+        };
+        let mut merged = merged.map_err(|damage| self.damage(damage))?;
         let mut rows = 0;
         while let Some(row) = merged.next().map_err(|damage| self.damage(damage))? {
             self.restore(row, &runs[merged.last_source()], &mut broker)?;
@@ -229,4 +256,8 @@ impl CheckpointStore {
         restored.map_err(damage)?;
         Ok(broker)
     }
+}
+
+fn stays_on_disk(key: &[u8]) -> bool {
+    TableKind::of(key).is_some()
 }

@@ -13,7 +13,7 @@ use crate::run::Run;
 /// be read with any tool:
 ///
 /// ```text
-/// forebay-manifest 2
+/// forebay-manifest 3
 /// position 1234
 /// cursor 0a1b2c
 /// time_ms 1790000000000
@@ -24,7 +24,7 @@ use crate::run::Run;
 /// crc32c 89abcdef
 /// ```
 ///
-/// Version 1 had one run, `run-<position>`, or `last-<position>` where `clean`, and its `run_bytes` in place of the runs.
+/// Version 2 is the same, with runs of version 2. Version 1 had one run, `run-<position>`, or `last-<position>` where `clean`, and its `run_bytes` in place of the runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Manifest {
     /// The last entry that it covers.
@@ -61,7 +61,8 @@ pub(crate) struct RunName {
     pub(crate) checksum: u32,
 }
 
-const TITLE: &str = "forebay-manifest 2";
+const TITLE: &str = "forebay-manifest 3";
+const TITLE_2: &str = "forebay-manifest 2";
 const TITLE_1: &str = "forebay-manifest 1";
 
 impl Manifest {
@@ -98,10 +99,11 @@ impl Manifest {
 
     /// Whether the text is a whole manifest of another version.
     pub(crate) fn is_of_another_version(text: &str) -> bool {
-        checked(text).is_some_and(|above| ![Some(TITLE), Some(TITLE_1)].contains(&above.lines().next()))
+        checked(text)
+            .is_some_and(|above| ![Some(TITLE), Some(TITLE_2), Some(TITLE_1)].contains(&above.lines().next()))
     }
 
-    /// `None` if the text is not a whole manifest of this version or the one before.
+    /// `None` if the text is not a whole manifest of this version or one before.
     pub(crate) fn from_text(text: &str) -> Option<Self> {
         let mut lines = checked(text)?.lines();
         let title = lines.next()?;
@@ -115,7 +117,7 @@ impl Manifest {
             state: StateFiles::Runs(Vec::new()),
         };
         let state = match title {
-            TITLE => StateFiles::Runs(lines.map(RunName::from_line).collect::<Option<_>>()?),
+            TITLE | TITLE_2 => StateFiles::Runs(lines.map(RunName::from_line).collect::<Option<_>>()?),
             TITLE_1 => StateFiles::Version1 { bytes: value("run_bytes")?.parse().ok()? },
             _ => return None,
         };
@@ -184,14 +186,17 @@ mod tests {
     }
 
     #[test]
-    fn version_1_is_read_and_a_later_one_is_told_apart() {
+    fn earlier_versions_are_read_and_a_later_one_is_told_apart() {
         let sealed = |above: &str| format!("{above}crc32c {:08x}\n", crc32c::crc32c(above.as_bytes()));
         let lines = "position 77\ncursor 0102ff\ntime_ms 5\nboot 3\nclean true\n";
         let first = sealed(&format!("{TITLE_1}\n{lines}run_bytes 9\n"));
         let expected = Manifest { state: StateFiles::Version1 { bytes: 9 }, ..manifest() };
         assert_eq!(Manifest::from_text(&first), Some(expected));
         assert!(!Manifest::is_of_another_version(&first));
-        let later = sealed(&format!("forebay-manifest 3\n{lines}"));
+        let second = manifest().to_text().replace(TITLE, TITLE_2);
+        let second = sealed(&second[..=second.rfind("\ncrc32c").unwrap()]);
+        assert_eq!(Manifest::from_text(&second), Some(manifest()));
+        let later = sealed(&format!("forebay-manifest 4\n{lines}"));
         assert!(Manifest::is_of_another_version(&later) && Manifest::from_text(&later).is_none());
     }
 }

@@ -50,8 +50,8 @@ mod tests {
         let run = |(bytes, rows, gone): &(u64, u64, u64)| {
             let alone = Kind { bytes: *bytes, rows: *rows, gone: *gone };
             let weight = Weight { alone, others: Kind::default() };
-            let index = crate::run::Index::default();
-            Arc::new(Run { number: 1, bytes: *bytes, checksum: 0, rows: rows + gone, weight, index })
+            let (index, filters) = (crate::run::Index::default(), crate::run::Filters::default());
+            Arc::new(Run { number: 1, bytes: *bytes, checksum: 0, rows: rows + gone, weight, index, filters })
         };
         due(&sizes.iter().map(run).collect::<Vec<_>>())
     }
@@ -104,8 +104,8 @@ mod tests {
         let tasks =
             |gone| Weight { alone: Kind::default(), others: Kind { bytes: 15 << 20, rows: 100_000, gone } };
         let run = |bytes, weight| {
-            let index = crate::run::Index::default();
-            Arc::new(Run { number: 1, bytes, checksum: 0, rows: 1, weight, index })
+            let (index, filters) = (crate::run::Index::default(), crate::run::Filters::default());
+            Arc::new(Run { number: 1, bytes, checksum: 0, rows: 1, weight, index, filters })
         };
         let runs = [run(15 << 20, tasks(100_000)), run(70 << 20, pages)];
         assert_eq!(due(&runs), None);

@@ -6,7 +6,10 @@
 //! few of them. The last two manifests are kept, and the journal since the older, so that a damaged newest one costs a
 //! longer replay and nothing else.
 
+mod by_key;
 mod compacting;
+mod damage;
+mod dead_rows;
 mod job;
 mod live;
 mod load;
@@ -17,21 +20,22 @@ mod store;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use broker::{Lsn, Sealed, Timestamp};
+use broker::{LeftRows, Lsn, Sealed, Timestamp};
 use journal::SegmentInfo;
 use mistakes::{Mistake, is_planted};
 
 use crate::engine::Engine;
 use crate::pins::PinsJob;
 use crate::run::Run;
+pub(crate) use by_key::RunsByKey;
 pub(crate) use compacting::Places;
 use compacting::{Candidates, LastLook};
 
+pub use damage::CheckpointDamage;
 pub use job::{CheckpointDone, CheckpointError, CheckpointJob};
 use job::{Space, Work};
-pub(crate) use load::Loaded;
+pub(crate) use load::{Bring, Loaded};
 pub(crate) use manifest::{Manifest, RunName, StateFiles};
-pub use store::CheckpointDamage;
 pub(crate) use store::CheckpointStore;
 
 /// Where the checkpoints of an engine stand.
@@ -63,6 +67,8 @@ pub(crate) struct Checkpoints {
     /// Old entries that are needed whole, beside what the rows of the newest checkpoint name; unknown before the first of this boot.
     beside: Option<Arc<[Lsn]>>,
     last_look: LastLook,
+    /// State that has left memory: the next job frees it.
+    left: LeftRows,
 }
 
 /// What has changed up to a position.
@@ -100,6 +106,7 @@ impl Checkpoints {
             written_seal: 0,
             beside: None,
             last_look: LastLook::default(),
+            left: LeftRows::default(),
         }
     }
 
@@ -111,6 +118,11 @@ impl Checkpoints {
     /// The number of the last seal that is in a run.
     pub(crate) fn written_seal(&self) -> u64 {
         self.written_seal
+    }
+
+    /// Frees what no job has come to free.
+    pub(crate) fn rest(&mut self) {
+        self.left = LeftRows::default();
     }
 
     /// The runs that the newest manifest names, the newest first.
@@ -168,7 +180,9 @@ impl Engine {
                 checkpoints.written_up_to = position;
                 tracing::debug!(position = position.0, bytes = run_bytes, "checkpoint written");
                 self.let_go(space);
+                self.broker.written(self.checkpoints.written_seal);
                 self.broker.evict(self.checkpoints.written_seal, self.settings.state_bytes);
+                self.checkpoints.left.append(self.broker.take_left());
             }
         }
     }
@@ -325,6 +339,7 @@ impl Checkpoints {
         // Also of what comes to nothing: a file may be left of it.
         self.next_run += 1;
         let (store, runs) = (self.store.clone(), self.runs.clone());
-        CheckpointJob { store, number: self.next_run - 1, runs, manifest, work }
+        let left = std::mem::take(&mut self.left);
+        CheckpointJob { store, number: self.next_run - 1, runs, manifest, work, left }
     }
 }

@@ -1,5 +1,7 @@
 //! The folder of a vhost's checkpoints.
 
+mod ballast;
+
 use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -9,6 +11,9 @@ use bytes::{Bytes, BytesMut};
 use journal::LogName;
 use journal::storage::{Storage, StorageFile};
 
+use self::ballast::{BALLAST, BALLAST_SHARE};
+use super::damage::CheckpointDamage;
+use super::dead_rows::DeadRows;
 use super::job::CheckpointError;
 use super::manifest::{Manifest, RunName, StateFiles};
 use crate::run::{Merged, Row, RowToWrite, Run, RunDamage, RunFile, RunWriter};
@@ -29,11 +34,6 @@ pub(super) const RUN_1: &str = "run-";
 pub(super) const LAST_RUN_1: &str = "last-";
 const MANIFEST: &str = "manifest-";
 const TEMPORARY: &str = ".tmp";
-/// A file that only takes room, to be given to the next checkpoint when there is no other: without it nothing of a full
-/// journal could be freed.
-const BALLAST: &str = "ballast";
-/// Of the storage's reserve, one in this many parts is the least ballast.
-const BALLAST_SHARE: u64 = 8;
 /// Manifests that are kept: the newest and one to fall back on.
 const KEPT: usize = 2;
 /// A run is synced each time that so much of it is written: a flood of it would delay the syncs of the journal.
@@ -101,20 +101,19 @@ impl CheckpointStore {
         })
     }
 
-    /// Writes the rows of several runs, the newest first, as one. Without those that say that there is no such row, if no
-    /// older run is left that might have it.
-    pub(crate) fn merge(
+    /// Writes the rows of several runs, the newest first, as one, but for those that are dead.
+    pub(super) fn merge(
         &self,
         number: u64,
         runs: &[Arc<Run>],
-        keep_gone: bool,
+        dead: DeadRows,
     ) -> Result<Arc<Run>, CheckpointError> {
         let error = |damage: RunDamage| io::Error::new(io::ErrorKind::InvalidData, damage.to_string());
         self.write_run_by(number, |writer| {
             let mut merged = self.merged(runs)?.map_err(error)?;
             while let Some(row) = merged.next().map_err(error)? {
-                if row.value.is_some() || keep_gone {
-                    writer.row(RowToWrite::from(&row))?;
+                if !dead.is_dead(&row) {
+                    writer.row(RowToWrite { entries: entries_of(&row), ..RowToWrite::from(&row) })?;
                 }
             }
             Ok(())
@@ -139,40 +138,6 @@ impl CheckpointStore {
             bodies.iter().for_each(&mut body);
         }
         Ok(())
-    }
-
-    /// Gives the ballast's room to whoever comes first. False if there was none.
-    pub(super) fn drop_ballast(&self) -> Result<bool, CheckpointError> {
-        let path = self.path(BALLAST);
-        let exists = self.check(&path, self.storage.exists(&path))?;
-        if exists {
-            self.check(&path, self.storage.remove(&path))?;
-        }
-        Ok(exists)
-    }
-
-    /// Makes the ballast large enough for somewhat more than so many bytes. What can't be had now is tried for
-    /// after the next.
-    pub(crate) fn keep_ballast(&self, run_bytes: u64) {
-        if self.ballast_bytes_min == 0 {
-            return;
-        }
-        let bytes = self.ballast_bytes_min.max(run_bytes + run_bytes / 4);
-        if let Err(error) = self.resize_ballast(bytes) {
-            tracing::debug!(folder = self.folder, bytes, %error, "no room for the ballast");
-        }
-    }
-
-    fn resize_ballast(&self, bytes: u64) -> io::Result<()> {
-        let path = self.path(BALLAST);
-        let exists = self.storage.exists(&path)?;
-        let file = if exists { self.storage.open(&path)? } else { self.storage.create(&path)? };
-        let before = file.len()?;
-        if before > 2 * bytes {
-            return file.set_len(bytes);
-        }
-        // Part of it is better than nothing, but a file system may have taken all that there was for it.
-        file.preallocate(bytes.max(before)).inspect_err(|_| drop(file.set_len(before)))
     }
 
     /// Writes a manifest, removes all but the last two and what neither of them names, and says which position the older of
@@ -216,14 +181,25 @@ impl CheckpointStore {
         manifest.ok_or_else(|| CheckpointDamage::new(&path, 0, "it is not a whole manifest"))
     }
 
-    /// The row that is alone in this block of a run.
-    pub(crate) fn read_row(
+    /// The rows of this block of a run.
+    pub(crate) fn read_block(
         &self,
         run: &Run,
         file: &dyn StorageFile,
         at: usize,
-    ) -> Result<Row, CheckpointDamage> {
-        run.row_at(file, at).map_err(|damage| self.damage(damage))
+    ) -> Result<Vec<(Bytes, Option<Bytes>)>, CheckpointDamage> {
+        run.rows_at(file, at).map_err(|damage| self.damage(damage))
+    }
+
+    /// What this block of a run says of the row of this key.
+    pub(crate) fn look_up(
+        &self,
+        run: &Run,
+        file: &dyn StorageFile,
+        at: usize,
+        key: &[u8],
+    ) -> Result<Option<Option<Bytes>>, CheckpointDamage> {
+        run.look_up(file, at, key).map_err(|damage| self.damage(damage))
     }
 
     /// A row that has to be there is in no run.
@@ -247,10 +223,14 @@ impl CheckpointStore {
         }
     }
 
-    /// What is left of a run that cannot be opened; nothing if the file is gone or cannot be read.
+    /// What is left of a run that cannot be opened: all of it, if only its filters are damaged. Nothing if the file is gone or
+    /// cannot be read.
     pub(super) fn scan_run(&self, run_name: &RunName) -> Option<Arc<Run>> {
         let file = self.storage.open(&self.run_path(run_name.number)).ok()?;
-        Run::scan(run_name.number, &*file).ok()
+        match Run::open_without_filters(run_name.number, &*file) {
+            Ok(run) if RunName::of(&run) == *run_name => Some(run),
+            _ => Run::scan(run_name.number, &*file).ok(),
+        }
     }
 
     pub(super) fn merged(&self, runs: &[Arc<Run>]) -> io::Result<Result<Merged, RunDamage>> {
@@ -319,7 +299,7 @@ impl CheckpointStore {
     }
 
     /// Writes a run, durably.
-    fn write_run_by(
+    pub(super) fn write_run_by(
         &self,
         number: u64,
         write: impl FnOnce(&mut FileWriter<'_>) -> io::Result<()>,
@@ -411,41 +391,21 @@ impl CheckpointStore {
     }
 }
 
-/// What is wrong with a checkpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckpointDamage {
-    /// The file, relative to the data directory.
-    pub file: String,
-    /// Where in the file, in bytes.
-    pub offset: u64,
-    /// What is wrong there.
-    pub detail: String,
-    /// It is whole, but this version does not understand it.
-    pub is_newer: bool,
-    /// The rows that were there, in words; nothing if nobody knows.
-    pub rows: Option<String>,
-}
-
-impl CheckpointDamage {
-    pub(super) fn new(file: &str, offset: u64, detail: &str) -> Self {
-        Self { file: file.to_owned(), offset, detail: detail.to_owned(), is_newer: false, rows: None }
-    }
-
-    pub(super) fn newer(file: &str) -> Self {
-        Self { is_newer: true, ..Self::new(file, 0, "a newer Forebay wrote it") }
-    }
-
-    pub(super) fn unreadable(file: &str, error: &io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::NotFound => Self::new(file, 0, "the file is missing"),
-            _ => Self::new(file, 0, &format!("the disk cannot read it ({error})")),
-        }
-    }
-}
-
 impl std::fmt::Debug for CheckpointStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CheckpointStore").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+/// The lowest and the highest entry that a row names. Of rows that share a block, a run only knows those of all.
+fn entries_of(row: &Row) -> Option<(Lsn, Lsn)> {
+    if row.is_alone || row.entries.is_none() {
+        return row.entries;
+    }
+    let value = row.value.as_ref()?;
+    match broker::entries_in_row(&row.key, value.clone()) {
+        Ok(entries) => Some((*entries.first()?, *entries.last()?)),
+        Err(_) => row.entries,
     }
 }
 

@@ -11,7 +11,7 @@ use journal::{Flaw, FlawKind, LogName, Survey};
 use super::findings::{CheckpointFinding, Damage, Examination, Meaning, QueueCount, Start};
 use super::salvage::{Salvage, replay_up_to, salvage};
 use super::{DataFiles, DoctorError, Remains};
-use crate::checkpoint::{CheckpointDamage, CheckpointStore, Loaded, Manifest};
+use crate::checkpoint::{Bring, CheckpointDamage, CheckpointStore, Loaded, Manifest};
 
 /// Looks at one log and its checkpoints. Nobody may have opened them.
 ///
@@ -73,7 +73,7 @@ fn look_at_checkpoints(files: &DataFiles, log: &LogName) -> Result<Checkpoints, 
         return Ok((findings, newest));
     };
     for position in store.manifests()? {
-        let loaded = store.load_one(position, Broker::new(broker::Settings::default()), u64::MAX);
+        let loaded = store.load_one(position, Broker::new(broker::Settings::default()), Bring::All);
         let (whole, damage) = match loaded {
             Ok(Loaded { manifest, broker, .. }) => {
                 let whole = (manifest.time, manifest.state_bytes(), manifest.clean);

@@ -1,7 +1,5 @@
 //! Where the blocks of a run are, and what is in them.
 
-use std::cmp::Ordering;
-
 use broker::Lsn;
 use bytes::{Buf, BufMut, Bytes};
 
@@ -76,18 +74,22 @@ impl Index {
         weight
     }
 
-    /// The place of the row of this key, if it is there and stands alone.
-    pub(crate) fn find_alone(&self, key: &[u8]) -> Option<usize> {
+    /// The place of the block that has the row of this key, if one may have it.
+    pub(crate) fn find(&self, key: &[u8]) -> Option<usize> {
+        Some(self.first_from(key)).filter(|at| *at < self.len() && self.entry(*at).first_key <= key)
+    }
+
+    /// The place of the first block that may have rows of this key or later ones; one behind all if there is none.
+    pub(crate) fn first_from(&self, key: &[u8]) -> usize {
         let (mut from, mut below) = (0, self.len());
         while from < below {
             let middle = from + (below - from) / 2;
-            match self.entry(middle).first_key.cmp(key) {
-                Ordering::Less => from = middle + 1,
-                Ordering::Equal => return Some(middle).filter(|at| self.entry(*at).is_alone()),
-                Ordering::Greater => below = middle,
+            match self.entry(middle).last() < key {
+                true => from = middle + 1,
+                false => below = middle,
             }
         }
-        None
+        from
     }
 
     /// The entry at this place, which there is.
@@ -178,11 +180,14 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_stands_alone_is_found_by_its_key() {
+    fn the_block_of_any_key_is_found() {
         let alone = |key| IndexEntry { first_key: key, last_key: None, ..ENTRY };
-        let index = Index::decode(encoded(&[ENTRY, alone(b"d"), alone(b"g"), alone(b"x")])).unwrap();
-        let found = [b"a", b"b", b"d", b"e", b"g", b"x", b"z"].map(|key| index.find_alone(key));
-        assert_eq!(found, [None, None, Some(1), None, Some(2), Some(3), None]);
+        let block = IndexEntry { first_key: b"m", last_key: Some(b"p"), ..ENTRY };
+        let index = Index::decode(encoded(&[ENTRY, alone(b"d"), block])).unwrap();
+        let keys = [b"A", b"a", b"b", b"c", b"d", b"e", b"m", b"p", b"q"];
+        let found = keys.map(|key| index.find(key));
+        assert_eq!(found, [None, Some(0), Some(0), Some(0), Some(1), None, Some(2), Some(2), None]);
+        assert_eq!(keys.map(|key| index.first_from(key)), [0, 0, 0, 0, 1, 2, 2, 2, 3]);
     }
 
     #[test]

@@ -17,17 +17,52 @@ pub(crate) struct Merged {
 struct Source {
     rows: RunRows,
     head: Option<Row>,
+    /// Whether rows of such a key are left out.
+    is_unwanted: fn(&[u8]) -> bool,
 }
 
 impl Merged {
     /// Runs with their files, the newest first.
     pub(crate) fn new(runs: impl IntoIterator<Item = RunFile>) -> Result<Self, RunDamage> {
-        Self::with(runs, None)
+        Self::of(runs.into_iter().map(Source::all_of), None)
     }
 
-    /// The same, but what is damaged is passed over; of a key whose newest row is lost, an older one shows.
+    /// The rows of this key and later ones.
+    pub(crate) fn from(runs: impl IntoIterator<Item = RunFile>, key: &[u8]) -> Result<Self, RunDamage> {
+        let source = |(run, file): RunFile| Source {
+            rows: RunRows::from_block_of(run, file, key),
+            head: None,
+            is_unwanted: |_| false,
+        };
+        let mut merged = Self::of(runs.into_iter().map(source), None)?;
+        for (at, source) in merged.sources.iter_mut().enumerate() {
+            while source.head.as_ref().is_some_and(|row| row.key < key) {
+                source.advance(at, &mut None)?;
+            }
+        }
+        Ok(merged)
+    }
+
+    /// Without rows that are unwanted. Blocks that have no others are not read.
+    pub(crate) fn without(
+        runs: impl IntoIterator<Item = RunFile>,
+        is_unwanted: fn(&[u8]) -> bool,
+    ) -> Result<Self, RunDamage> {
+        Self::of(runs.into_iter().map(|run| Source { is_unwanted, ..Source::all_of(run) }), None)
+    }
+
+    /// Both: what is unwanted is not read, and what is damaged is passed over.
+    pub(crate) fn without_over_holes(
+        runs: impl IntoIterator<Item = RunFile>,
+        is_unwanted: fn(&[u8]) -> bool,
+    ) -> Result<Self, RunDamage> {
+        let sources = runs.into_iter().map(|run| Source { is_unwanted, ..Source::all_of(run) });
+        Self::of(sources, Some(Vec::new()))
+    }
+
+    /// All of them, but what is damaged is passed over; of a key whose newest row is lost, an older one shows.
     pub(crate) fn over_holes(runs: impl IntoIterator<Item = RunFile>) -> Result<Self, RunDamage> {
-        Self::with(runs, Some(Vec::new()))
+        Self::of(runs.into_iter().map(Source::all_of), Some(Vec::new()))
     }
 
     /// The next row, which may say that there is none of its key.
@@ -68,28 +103,32 @@ impl Merged {
         self.passed_over.unwrap_or_default().into_iter().map(|(_, damage)| damage).collect()
     }
 
-    fn with(
-        runs: impl IntoIterator<Item = RunFile>,
+    fn of(
+        sources: impl Iterator<Item = Source>,
         mut passed_over: Option<Vec<(usize, RunDamage)>>,
     ) -> Result<Self, RunDamage> {
-        let mut sources = Vec::new();
-        for (at, (run, file)) in runs.into_iter().enumerate() {
-            let mut source = Source { rows: RunRows::new(run, file), head: None };
+        let mut sources: Vec<Source> = sources.collect();
+        for (at, source) in sources.iter_mut().enumerate() {
             source.advance(at, &mut passed_over)?;
-            sources.push(source);
         }
         Ok(Self { sources, passed_over, last_source: 0 })
     }
 }
 
 impl Source {
+    fn all_of((run, file): RunFile) -> Self {
+        Self { rows: RunRows::new(run, file), head: None, is_unwanted: |_| false }
+    }
+
     fn advance(
         &mut self,
         at: usize,
         passed_over: &mut Option<Vec<(usize, RunDamage)>>,
     ) -> Result<(), RunDamage> {
         loop {
+            self.rows.skip_blocks(self.is_unwanted);
             match (self.rows.next(), passed_over.as_mut()) {
+                (Ok(Some(row)), _) if (self.is_unwanted)(&row.key) => {}
                 (Ok(row), _) => {
                     self.head = row;
                     return Ok(());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use journal::storage::StorageFile;
 
+use super::filters::Filters;
 use super::index::{Index, IndexEntry};
 use super::reader::{read, read_row};
 use super::{FRAME_BYTES, MAGIC, Run};
@@ -24,7 +25,7 @@ impl Run {
                 break;
             }
             let block = read(file, offset + FRAME_BYTES, length.into())?;
-            // The index is a frame as well, but of no rows.
+            // Filters and the index are frames as well, but of no rows.
             let keys = Some(&block).filter(|block| crc32c::crc32c(block) == checksum).and_then(keys_of);
             if let Some((first, last, count)) = keys.filter(|(first, ..)| *first > last_key) {
                 let entry = IndexEntry {
@@ -43,7 +44,8 @@ impl Run {
         }
         let index = Index::decode(index.into()).unwrap_or_default();
         let weight = index.weigh(0);
-        Ok(Arc::new(Self { number, bytes, checksum: 0, rows, weight, index }))
+        let filters = Filters::default();
+        Ok(Arc::new(Self { number, bytes, checksum: 0, rows, weight, index, filters }))
     }
 }
 
@@ -82,7 +84,7 @@ mod tests {
         })
         .unwrap();
         for number in 0..ROWS {
-            let (key, value) = (number.to_be_bytes(), vec![number as u8; 40]);
+            let (key, value) = ([&b"D"[..], &number.to_be_bytes()].concat(), vec![number as u8; 40]);
             let value = Some(&value[..]).filter(|_| number % 7 > 0);
             writer.row(RowToWrite { key: &key, value, entries: None, is_alone: number % 10 == 0 }).unwrap();
         }
@@ -97,7 +99,7 @@ mod tests {
                 Err(damage) => assert_eq!(damage.number, 3),
             }
         };
-        let number = |key: &Bytes| u32::from_be_bytes(key[..].try_into().unwrap());
+        let number = |key: &Bytes| u32::from_be_bytes(key[1..].try_into().unwrap());
         std::iter::from_fn(&mut next)
             .map(|row| (number(&row.key), row.value.map(|value| value.len())))
             .collect()

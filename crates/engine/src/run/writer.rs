@@ -5,6 +5,8 @@ use std::sync::Arc;
 use broker::Lsn;
 use bytes::{BufMut, Bytes};
 
+use super::filters::{Filters, FiltersWriter};
+use super::footer::Footer;
 use super::index::{Index, IndexEntry};
 use super::{BLOCK_BYTES, FRAME_BYTES, GONE, MAGIC, Row, Run};
 
@@ -14,6 +16,9 @@ pub(crate) struct RunWriter<Sink> {
     offset: u64,
     block: Block,
     index: Vec<u8>,
+    filters: FiltersWriter,
+    /// The first byte of the last key.
+    table: Option<u8>,
     rows: u64,
     gone: u64,
 }
@@ -25,6 +30,7 @@ struct Block {
     rows: u32,
     first_key: Vec<u8>,
     last_key: Vec<u8>,
+    entries: Option<(Lsn, Lsn)>,
 }
 
 /// A row to be written.
@@ -47,33 +53,40 @@ impl<Error, Sink: FnMut(&[u8]) -> Result<(), Error>> RunWriter<Sink> {
     pub(crate) fn new(mut sink: Sink) -> Result<Self, Error> {
         sink(MAGIC)?;
         let offset = MAGIC.len() as u64;
-        Ok(Self { sink, offset, block: Block::default(), index: Vec::new(), rows: 0, gone: 0 })
+        let (block, index, filters) = (Block::default(), Vec::new(), FiltersWriter::default());
+        Ok(Self { sink, offset, block, index, filters, table: None, rows: 0, gone: 0 })
     }
 
     /// Adds a row. Keys ascend, and are at most 65,535 bytes.
     pub(crate) fn row(&mut self, row: RowToWrite<'_>) -> Result<(), Error> {
         self.rows += 1;
         self.gone += u64::from(row.value.is_none());
+        if self.table != row.key.first().copied() {
+            self.flush(false)?;
+            self.filters.close();
+            self.table = row.key.first().copied();
+        }
+        if broker::is_read_by_point(row.key) {
+            self.filters.add(row.key);
+        }
         if row.is_alone {
             return self.row_alone(row);
         }
         self.block.add(row);
-        if self.block.bytes.len() >= BLOCK_BYTES { self.flush(false, None) } else { Ok(()) }
+        if self.block.bytes.len() >= BLOCK_BYTES { self.flush(false) } else { Ok(()) }
     }
 
     /// Writes what is left. The run that has come about, under this number.
     pub(crate) fn finish(mut self, number: u64) -> Result<Arc<Run>, Error> {
-        self.flush(false, None)?;
-        let index_offset = self.offset;
+        self.flush(false)?;
+        let filters = std::mem::take(&mut self.filters).finish();
+        let filters_at = self.offset;
+        let filters_checksum = self.frame(&filters)?;
         let index = std::mem::take(&mut self.index);
-        let checksum = self.frame(&index)?;
-        let mut footer = Vec::new();
-        footer.put_u64(index_offset);
-        footer.put_u64(self.rows);
-        footer.put_u64(self.gone);
-        footer.put_u32(checksum);
-        let checksum = crc32c::crc32c(&footer);
-        footer.put_u32(checksum);
+        let index_at = self.offset;
+        let index_checksum = self.frame(&index)?;
+        let (footer, checksum) =
+            Footer::encode((filters_at, filters_checksum), (index_at, index_checksum), self.rows, self.gone);
         (self.sink)(&footer)?;
         let index = Index::decode(Bytes::from(index)).expect("rows come in order");
         Ok(Arc::new(Run {
@@ -83,14 +96,15 @@ impl<Error, Sink: FnMut(&[u8]) -> Result<(), Error>> RunWriter<Sink> {
             rows: self.rows,
             weight: index.weigh(self.gone),
             index,
+            filters: Filters::decode(Bytes::from(filters)).expect("rows come in order"),
         }))
     }
 
     fn row_alone(&mut self, row: RowToWrite<'_>) -> Result<(), Error> {
-        self.flush(false, None)?;
+        self.flush(false)?;
         if row.value.is_some() {
             self.block.add(row);
-            return self.flush(true, row.entries);
+            return self.flush(true);
         }
         let (first_key, last_key) = (row.key, None);
         let entry =
@@ -99,7 +113,7 @@ impl<Error, Sink: FnMut(&[u8]) -> Result<(), Error>> RunWriter<Sink> {
         Ok(())
     }
 
-    fn flush(&mut self, is_alone: bool, entries: Option<(Lsn, Lsn)>) -> Result<(), Error> {
+    fn flush(&mut self, is_alone: bool) -> Result<(), Error> {
         let block = std::mem::take(&mut self.block);
         if block.rows == 0 {
             return Ok(());
@@ -113,9 +127,10 @@ impl<Error, Sink: FnMut(&[u8]) -> Result<(), Error>> RunWriter<Sink> {
             length: u32::try_from(block.bytes.len()).expect("a block is below 4 GiB"),
             checksum,
             rows: block.rows,
-            entries,
+            entries: block.entries,
         };
         entry.encode(&mut self.index);
+        self.filters.block_ended();
         Ok(())
     }
 
@@ -140,6 +155,10 @@ impl Block {
         self.last_key.clear();
         self.last_key.extend_from_slice(row.key);
         self.rows += 1;
+        self.entries = match (self.entries, row.entries) {
+            (Some((lowest, highest)), Some((low, high))) => Some((lowest.min(low), highest.max(high))),
+            (one, other) => one.or(other),
+        };
         self.bytes.put_u16(u16::try_from(row.key.len()).expect("a key is below 64 KiB"));
         self.bytes.put_slice(row.key);
         match row.value {

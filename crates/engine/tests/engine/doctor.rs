@@ -168,6 +168,16 @@ const CASES: &[Case] = &[
         lost: &[],
     },
     Case {
+        name: "the filters of the oldest run",
+        inflict: |directory| {
+            let (path, offset) = directory.filters();
+            flip(&directory.data, &path, offset);
+        },
+        refused: true,
+        meanings: &["older run: lost no row, since filters can be made anew"],
+        lost: &[],
+    },
+    Case {
         name: "the newest manifest, and an entry behind the older",
         inflict: |directory| {
             flip(&directory.data, &directory.checkpoint("manifest-", 0), 30);
@@ -424,7 +434,7 @@ fn what_a_newer_version_wrote_is_not_repaired_away() {
     };
     let newer_manifest = |manifest: &mut Vec<u8>| {
         let text =
-            String::from_utf8(manifest.clone()).unwrap().replace("forebay-manifest 2", "forebay-manifest 3");
+            String::from_utf8(manifest.clone()).unwrap().replace("forebay-manifest 3", "forebay-manifest 4");
         let above = text.rsplit_once("crc32c ").unwrap().0;
         *manifest = format!("{above}crc32c {:08x}\n", crc32c::crc32c(above.as_bytes())).into_bytes();
     };

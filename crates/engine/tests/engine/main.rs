@@ -20,3 +20,4 @@ mod random_checkpoint_images;
 mod releasing;
 mod resting;
 mod served;
+mod tables;

@@ -140,6 +140,16 @@ impl Directory {
         (path, (at + key.len()) as u64)
     }
 
+    /// Where the checksum of the filters of the oldest run is: (file, offset).
+    pub(super) fn filters(&self) -> (String, u64) {
+        let names = self.data.list("checkpoints/vhost").unwrap();
+        let oldest = names.iter().find(|name| name.starts_with("rows-")).unwrap();
+        let path = format!("checkpoints/vhost/{oldest}");
+        let bytes = read(&self.data, &path);
+        let footer = bytes[bytes.len() - 44..].first_chunk().unwrap();
+        (path, u64::from_be_bytes(*footer) + 4)
+    }
+
     pub(super) fn checkpoint(&self, kind: &str, nth_from_newest: usize) -> String {
         let names = self.data.list("checkpoints/vhost").unwrap();
         let of_kind = names.iter().filter(|name| name.starts_with(kind));
