@@ -37,7 +37,7 @@ struct Came {
 }
 
 pub(super) fn run(arguments: &DepthArguments) -> Result<()> {
-    let (messages, body_bytes) = (arguments.messages, arguments.body_bytes as usize);
+    let (messages, body_bytes) = (arguments.messages, arguments.body_bytes(100));
     ensure!(
         messages >= MESSAGES_MIN,
         "deep-operations needs {MESSAGES_MIN} messages or more, not {messages}; say --messages"

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use testkit::amqp::Peer;
 
+use self::progress::Progress;
 use crate::bench::DiskSpeed;
 use crate::target::{Target, TargetArguments};
 
@@ -26,13 +27,13 @@ pub(crate) struct DepthArguments {
     #[arg(value_enum, default_value_t = Scenario::OneQueue)]
     scenario: Scenario,
     /// How many messages there are in all.
-    #[arg(long, default_value_t = 3_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     messages: u64,
-    /// Bytes of each, from 8 to 60,000.
-    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(8..=60_000))]
-    body_bytes: u32,
-    /// The server's cache budget; its memory must stay below this plus 64 bytes a message.
-    #[arg(long, default_value_t = 256)]
+    /// Bytes of each, from 8 to 60,000. Default 100; 1,000 in `one-unacked` and `vhosts`.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(8..=60_000))]
+    body_bytes: Option<u32>,
+    /// What the server may keep of bodies and of state, together: the bound of its memory, in MB.
+    #[arg(long, default_value_t = 320)]
     budget_mb: u64,
     /// How long the quiet at the end of `one-unacked` and the traffic of `steady` last, in seconds.
     #[arg(long, default_value_t = 60)]
@@ -74,7 +75,15 @@ const ALL: [fn(&DepthArguments) -> Result<()>; 7] = [
     vhosts::run,
 ];
 
-const BYTES_PER_MESSAGE: u64 = 64;
+/// Of what it has besides: code that was written to, stacks, connections.
+const MARGIN_MB: u64 = 10;
+
+impl DepthArguments {
+    /// Bytes of each message, where nobody has asked for more.
+    fn body_bytes(&self, default: u32) -> usize {
+        self.body_bytes.unwrap_or(default) as usize
+    }
+}
 
 pub(crate) fn run(arguments: &DepthArguments) -> Result<()> {
     let folder = arguments.target.folder()?;
@@ -92,8 +101,19 @@ pub(crate) fn run(arguments: &DepthArguments) -> Result<()> {
         Scenario::Recovery => recovery::run(arguments),
         Scenario::DeepOperations => deep_operations::run(arguments),
         Scenario::Vhosts => vhosts::run(arguments),
-        Scenario::All => ALL.iter().try_for_each(|scenario| scenario(arguments)),
+        Scenario::All => all(arguments),
     }
+}
+
+/// All scenarios, also behind one that has missed its bar.
+fn all(arguments: &DepthArguments) -> Result<()> {
+    let outcomes = ALL.iter().map(|scenario| scenario(arguments));
+    let missed: Vec<String> = outcomes
+        .filter_map(|outcome| outcome.err())
+        .map(|error| format!("{error:#}"))
+        .inspect(|error| println!("MISSED: {error}"))
+        .collect();
+    if missed.is_empty() { Ok(()) } else { bail!("missed: {}", missed.join("; ")) }
 }
 
 fn connected(target: &Target) -> Result<Peer> {
@@ -112,17 +132,15 @@ fn killed(target: &mut Target) -> Result<Option<Instant>> {
     Ok(Some(killed))
 }
 
-/// Holds memory against the budget.
-fn check_memory(arguments: &DepthArguments, anonymous_bytes: Option<u64>) -> Result<()> {
-    let limit_bytes = (arguments.budget_mb << 20) + BYTES_PER_MESSAGE * arguments.messages;
-    match anonymous_bytes {
-        None => println!("memory is unknown; name the broker's process with --pid"),
-        Some(bytes) if bytes < limit_bytes => {
-            println!("{} MB of anonymous memory when full, below {} MB", bytes >> 20, limit_bytes >> 20);
+/// Holds memory against the budgets.
+fn check_memory(arguments: &DepthArguments, progress: &Progress) -> Result<()> {
+    let limit_mb = arguments.budget_mb + MARGIN_MB;
+    match progress.peak_anonymous_bytes() >> 20 {
+        0 => println!("memory is unknown; name the broker's process with --pid"),
+        peak_mb if peak_mb <= limit_mb => {
+            println!("{peak_mb} MB of anonymous memory at most (bar: {} MB)", arguments.budget_mb);
         }
-        Some(bytes) => {
-            bail!("{} MB of anonymous memory when full; the limit is {} MB", bytes >> 20, limit_bytes >> 20)
-        }
+        peak_mb => bail!("{peak_mb} MB of anonymous memory; the bar is {} MB", arguments.budget_mb),
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ const HOLDING: u16 = 3;
 
 pub(super) fn run(arguments: &DepthArguments) -> Result<()> {
     let target = arguments.target.start(&[])?;
-    let (messages, body_bytes) = (arguments.messages, arguments.body_bytes as usize);
+    let (messages, body_bytes) = (arguments.messages, arguments.body_bytes(1000));
     println!(
         "\none of {messages} messages of {body_bytes} bytes is never acked, all others are as they come"
     );

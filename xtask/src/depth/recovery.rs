@@ -18,7 +18,7 @@ const FIRST_MESSAGE_MAX: Duration = Duration::from_millis(300);
 
 pub(super) fn run(arguments: &DepthArguments) -> Result<()> {
     let mut target = arguments.target.start(&[])?;
-    let (messages, body_bytes) = (arguments.messages, arguments.body_bytes as usize);
+    let (messages, body_bytes) = (arguments.messages, arguments.body_bytes(100));
     let acked = messages.saturating_sub(LIVE);
     let live = messages - acked;
     println!("\n{messages} messages of {body_bytes} bytes go through one queue, the last {live} stay in it");

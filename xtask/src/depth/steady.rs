@@ -18,7 +18,7 @@ const TRAFFIC_BYTES: usize = 1024;
 
 pub(super) fn run(arguments: &DepthArguments) -> Result<()> {
     let target = arguments.target.start(&[])?;
-    let (messages, body_bytes) = (arguments.messages, arguments.body_bytes as usize);
+    let (messages, body_bytes) = (arguments.messages, arguments.body_bytes(100));
     println!(
         "\n{messages} messages of {body_bytes} bytes stand there, {TRAFFIC_PER_S}/s of 1 KB come and go"
     );

@@ -14,7 +14,7 @@ const QUEUES: u64 = 10;
 
 pub(super) fn run(arguments: &DepthArguments) -> Result<()> {
     let mut target = arguments.target.start(&[])?;
-    let (messages, body_bytes) = (arguments.messages / QUEUES, arguments.body_bytes as usize);
+    let (messages, body_bytes) = (arguments.messages / QUEUES, arguments.body_bytes(100));
     println!("\n{QUEUES} queues, {messages} messages of {body_bytes} bytes in each");
     let progress = Progress::start(&target);
     let backlogs: Vec<Backlog> = (0..QUEUES)
@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &DepthArguments) -> Result<()> {
     })?;
     progress.tell(&target, "fill", QUEUES * messages, since);
     thread::sleep(Duration::from_secs(2));
-    let anonymous_bytes = target.usage().map(|usage| usage.anonymous_bytes);
+    progress.tell(&target, "full", QUEUES * messages, since);
     killed(&mut target)?;
     let since = Instant::now();
     for_each(&target, &backlogs, |target, backlog| {
@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &DepthArguments) -> Result<()> {
     })?;
     progress.tell(&target, "drain", QUEUES * messages, since);
     println!("all messages of all queues came out once and in order");
-    check_memory(arguments, anonymous_bytes)
+    check_memory(arguments, &progress)
 }
 
 /// Does it for all of them at once.

@@ -36,13 +36,12 @@ pub(super) fn run(arguments: &DepthArguments) -> Result<()> {
     println!(
         "\n{} virtual hosts, {MESSAGES} messages of {} bytes in each",
         vhosts.len(),
-        arguments.body_bytes
+        arguments.body_bytes(1000)
     );
     let first_start = server.startup_time();
     println!("first start: {:.2} s", first_start.as_secs_f64());
     tell(server, "started", vhosts.len())?;
-    let backlog =
-        Backlog { queue: "q".into(), messages: MESSAGES, body_bytes: arguments.body_bytes as usize };
+    let backlog = Backlog { queue: "q".into(), messages: MESSAGES, body_bytes: arguments.body_bytes(1000) };
     for_each(server, &vhosts, |peer| {
         backlog.declare(peer)?;
         backlog.fill(peer, |_| ())?;

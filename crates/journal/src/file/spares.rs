@@ -234,10 +234,10 @@ impl Spares {
             return;
         }
         state.quiet_looks = state.quiet_looks.saturating_add(1);
-        if state.quiet_looks >= LOOKS_BEFORE_REST {
-            self.keep_only(1, &mut state);
-        }
+        let at_rest = state.quiet_looks >= LOOKS_BEFORE_REST;
+        let surplus = if at_rest { state.take_surplus(1) } else { Vec::new() };
         self.tell(state);
+        self.remove(surplus);
     }
 
     /// Whether [`Self::step`] has something to do for sure.
@@ -331,10 +331,10 @@ impl Spares {
     }
 
     fn free(&self, condemned: Vec<Condemned>) {
-        let mut retired = Vec::new();
+        let (mut retired, mut surplus) = (Vec::new(), Vec::new());
         for Condemned { name, bytes } in condemned {
             let outcome = match name {
-                SegmentName::Written(number) => self.free_segment(number, bytes, &mut retired),
+                SegmentName::Written(number) => self.free_segment(number, bytes, &mut retired, &mut surplus),
                 SegmentName::Compacted(number) => self.folder.remove_compacted(number),
             };
             warn_of(outcome);
@@ -347,23 +347,37 @@ impl Spares {
                 let files = if spare.is_reserve { &mut state.reserve } else { &mut state.ready };
                 files.push(spare);
             }
-            self.keep_only(self.options.spare_segments_max, &mut state);
+            surplus.append(&mut state.take_surplus(self.options.spare_segments_max));
+            drop(state);
+            self.remove(surplus);
         }
         warn_of(outcome);
     }
 
-    fn free_segment(&self, number: u64, bytes: u64, retired: &mut Vec<Spare>) -> Result<(), Failure> {
-        let Some(spare) = self.place_for(bytes, retired) else { return self.folder.remove_segment(number) };
+    /// What is not kept gets the name of a spare file all the same: then it may go bit by bit.
+    fn free_segment(
+        &self,
+        number: u64,
+        bytes: u64,
+        retired: &mut Vec<Spare>,
+        surplus: &mut Vec<Spare>,
+    ) -> Result<(), Failure> {
+        let place = self.place_for(bytes, retired);
+        let spare =
+            place.unwrap_or_else(|| Spare { number: lock(&self.state).number(), bytes, is_reserve: false });
         self.folder.retire_segment(number, spare)?;
-        retired.push(spare);
+        if place.is_some() {
+            retired.push(spare)
+        } else {
+            surplus.push(spare)
+        }
         Ok(())
     }
 
-    /// Removes spare files, the smallest first, until there are no more than so many.
-    fn keep_only(&self, count: usize, state: &mut SparesState) {
-        while state.ready.len() > count {
-            let Some(smallest) = take_smallest(&mut state.ready, 0) else { break };
-            warn_of(self.folder.remove_spare(smallest));
+    /// Removes spare files. It takes a while, so not under the lock.
+    fn remove(&self, spares: Vec<Spare>) {
+        for spare in spares {
+            warn_of(self.folder.remove_spare(spare));
         }
     }
 
@@ -427,6 +441,17 @@ enum Work {
 }
 
 impl SparesState {
+    /// Takes out spare files, the smallest first, until there are no more than so many.
+    fn take_surplus(&mut self, count: usize) -> Vec<Spare> {
+        let mut surplus = Vec::new();
+        while self.ready.len() > count
+            && let Some(smallest) = take_smallest(&mut self.ready, 0)
+        {
+            surplus.push(smallest);
+        }
+        surplus
+    }
+
     /// Whether the crew has something to do.
     fn has_work(&self, options: &FileOptions) -> bool {
         !self.is_stopped && (self.tries_for_room || self.next_work(options).is_some())
