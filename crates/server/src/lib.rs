@@ -10,6 +10,7 @@
 //!                              └──── mailbox <─ effects ┘
 //! ```
 
+mod background;
 mod bench;
 mod buffers;
 pub mod client;

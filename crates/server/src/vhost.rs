@@ -1,14 +1,14 @@
 //! A virtual host: an engine, the lock around it, and what wakes it.
 
-use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use broker::{Command, ConnectionId, Timestamp};
-use engine::{CheckpointError, CheckpointJob, Engine, Health, LoadJob, Pins, StorageRoom};
+use engine::{CheckpointDone, CheckpointError, CheckpointJob, Engine, Health, LoadJob, Pins, StorageRoom};
 use tokio::sync::Notify;
 
+use crate::background;
 use crate::clock;
 use crate::lifecycle::Lifecycle;
 
@@ -33,6 +33,8 @@ pub(crate) struct VirtualHost {
     /// A checkpoint to be written.
     checkpoint_job: Mutex<Option<CheckpointJob>>,
     checkpoint_wanted: Notify,
+    /// What has become of it.
+    checkpoint_done: Mutex<Option<Result<CheckpointDone, CheckpointError>>>,
     /// State to be read.
     load_job: Mutex<Option<LoadJob>>,
     load_wanted: Notify,
@@ -69,6 +71,7 @@ impl VirtualHost {
             alarm_moved: Notify::new(),
             checkpoint_job: Mutex::new(None),
             checkpoint_wanted: Notify::new(),
+            checkpoint_done: Mutex::new(None),
             load_job: Mutex::new(None),
             load_wanted: Notify::new(),
             checkpointing: Mutex::new(()),
@@ -156,14 +159,14 @@ impl VirtualHost {
         loop {
             self.checkpoint_wanted.notified().await;
             let host = Arc::clone(&self);
-            if let Err(panic) = tokio::task::spawn_blocking(move || host.write_checkpoint()).await {
+            if let Err(source) = background::run(move || host.write_checkpoint()).await {
                 // The last checkpoint is still good. The engine has to know, or it waits for this one for ever and the
                 // journal only grows.
-                tracing::error!(vhost = self.name, "writing a checkpoint panicked; please report it");
-                let error =
-                    CheckpointError { file: "of this moment".to_owned(), source: io::Error::other(panic) };
+                tracing::error!(vhost = self.name, error = %source, "a checkpoint was not written; please report it");
+                let error = CheckpointError { file: "of this moment".to_owned(), source };
                 self.with(|engine, _now| engine.checkpoint_done(Err(error)));
             }
+            self.hand_in_checkpoint();
         }
     }
 
@@ -189,11 +192,20 @@ impl VirtualHost {
         }
     }
 
+    /// On a thread that gives way to others, so without the engine.
     fn write_checkpoint(&self) {
         let _alone = lock(&self.checkpointing);
         let job = lock(&self.checkpoint_job).take();
         if let Some(job) = job {
             let outcome = job.run();
+            *lock(&self.checkpoint_done) = Some(outcome);
+        }
+    }
+
+    /// Tells the engine what has become of its checkpoint, if nobody has.
+    fn hand_in_checkpoint(&self) {
+        let outcome = lock(&self.checkpoint_done).take();
+        if let Some(outcome) = outcome {
             self.with(|engine, _now| engine.checkpoint_done(outcome));
         }
     }
@@ -227,6 +239,7 @@ impl VirtualHost {
     /// Why the next start has to do without something; what was confirmed is safe nonetheless.
     pub(crate) fn close(&self) -> Result<(), String> {
         let _alone = lock(&self.checkpointing);
+        self.hand_in_checkpoint();
         // It would be older than the one that comes now.
         lock(&self.checkpoint_job).take();
         self.with(|engine, now| engine.drain(now));
@@ -349,6 +362,8 @@ impl std::fmt::Debug for VirtualHost {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use broker::{Command, DeclareQueue, Envelope, Operation, Publish, RequestTag, SessionId};
     use journal::storage::{MemoryStorage, Storage, StorageFile};
     use journal::{FileJournal, FileOptions, LogName};
