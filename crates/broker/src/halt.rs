@@ -52,11 +52,12 @@ impl Broker {
     }
 
     /// A message was to be delivered, and it cannot be read. Its queue is halted, unless the message is lost anyway because nobody
-    /// has to acknowledge it; the session ends, for it waits for what does not come. False if there is no such session.
-    pub fn undeliverable(&mut self, now: Timestamp, delivery: &Undeliverable<'_>, out: &mut Output) -> bool {
+    /// has to acknowledge it; the session ends, for it waits for what does not come. Nothing, if it has ended.
+    pub fn undeliverable(&mut self, now: Timestamp, delivery: &Undeliverable<'_>, out: &mut Output) {
         let Undeliverable { session: id, delivery_tag, asked_by, reason } = *delivery;
         let connection = self.connections.get(&id.connection);
-        let Some(session) = connection.and_then(|it| it.sessions.get(&id.channel)) else { return false };
+        let session = connection.and_then(|it| it.sessions.get(&id.channel));
+        let Some(session) = session.filter(|session| !session.refused) else { return };
         let consumer = asked_by.err().and_then(|tag| self.consumers.get(session.consumers.get(tag)?));
         let tag = asked_by.ok().or(consumer.map(|consumer| consumer.request)).unwrap_or_default();
         let held = session.unacked.get(delivery_tag).and_then(|held| self.queues.get_mut(&held.queue));
@@ -70,7 +71,6 @@ impl Broker {
         };
         self.refuse(Request { now, session: id, tag }, refusal, out);
         self.dispatch(now, out);
-        true
     }
 
     /// Refuses to hand out messages of a queue that is halted.

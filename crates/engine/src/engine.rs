@@ -128,13 +128,20 @@ impl Engine {
         let refusals = self.refusals();
         let mut charged = self.out.entry.bytes.len();
         for command in commands.drain(..) {
-            self.handle_or_park(now, command);
-            // Between two commands, since the records of one belong together: a batch of many large ones would make
-            // an entry that no journal takes.
-            if self.out.entry.bytes.len() >= self.settings.entry_bytes_target {
-                self.charge(connection, charged);
-                self.append();
-                charged = 0;
+            // What waits of a connection that ends waits no longer.
+            let before = match &command {
+                Command::Disconnect { connection, .. } => self.parked.take_of(*connection),
+                _ => Vec::new(),
+            };
+            for command in before.into_iter().chain(Some(command)) {
+                self.handle_or_park(now, command);
+                // Between two commands, since the records of one belong together: a batch of many large ones would make
+                // an entry that no journal takes.
+                if self.out.entry.bytes.len() >= self.settings.entry_bytes_target {
+                    self.charge(connection, charged);
+                    self.append();
+                    charged = 0;
+                }
             }
         }
         self.note_refusals(now, connection, refusals);

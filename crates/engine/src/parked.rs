@@ -12,8 +12,11 @@ pub(crate) struct Parked {
     sessions: BTreeMap<SessionId, VecDeque<Command>>,
 }
 
-/// A connection with a session of which more commands wait gets no credit.
+/// A connection of which more commands wait gets no credit.
 const COMMANDS_MAX: usize = 64;
+
+/// Nor does one of which more bytes of publishes wait.
+const BYTES_MAX: usize = 1 << 20;
 
 impl Parked {
     /// The first of a session to wait; it was its turn.
@@ -36,7 +39,7 @@ impl Parked {
     }
 
     /// Takes out what waits of a connection that ends, without what only its client would have seen.
-    fn take_of(&mut self, connection: ConnectionId) -> Vec<Command> {
+    pub(crate) fn take_of(&mut self, connection: ConnectionId) -> Vec<Command> {
         let session = |channel| SessionId { connection, channel };
         let of: Vec<SessionId> =
             self.sessions.range(session(0)..=session(u16::MAX)).map(|(session, _)| *session).collect();
@@ -49,21 +52,29 @@ impl Parked {
     /// Whether so much waits of a connection that it should not be read from.
     pub(crate) fn is_full(&self, connection: ConnectionId) -> bool {
         let session = |channel| SessionId { connection, channel };
-        let mut of = self.sessions.range(session(0)..=session(u16::MAX));
-        of.any(|(_, waiting)| waiting.len() > COMMANDS_MAX)
+        let of = self.sessions.range(session(0)..=session(u16::MAX)).flat_map(|(_, waiting)| waiting);
+        let (mut count, mut bytes) = (0, 0);
+        for command in of {
+            count += 1;
+            bytes += published_bytes(command);
+        }
+        count > COMMANDS_MAX || bytes > BYTES_MAX
+    }
+}
+
+fn published_bytes(command: &Command) -> usize {
+    match command {
+        Command::Session { operation: Operation::Publish(publish), .. } => publish.envelope.body().len(),
+        _ => 0,
     }
 }
 
 impl Engine {
     /// Hands a command to the core, unless it has to wait, or comes behind one that waits.
     pub(crate) fn handle_or_park(&mut self, now: Timestamp, command: Command) {
-        let Some(command) = self.parked.behind(command) else { return };
-        if let Command::Disconnect { connection, .. } = &command {
-            for left in self.parked.take_of(*connection) {
-                self.handle(now, left);
-            }
+        if let Some(command) = self.parked.behind(command) {
+            self.handle(now, command);
         }
-        self.handle(now, command);
     }
 
     /// Tries again what waits, session by session.

@@ -35,6 +35,12 @@ struct Part {
     has_gaps: bool,
 }
 
+/// A line asks for so many parts at once, at most, and ahead for as many: messages that were confirmed one by one lie in an entry each.
+const PARTS_MAX: usize = 256;
+
+/// With more reads than this under way, nobody asks for more.
+const READS_MAX: usize = 1024;
+
 /// So many entries are remembered of which not all is left.
 const APART_MAX: usize = 1024;
 
@@ -85,7 +91,8 @@ impl Engine {
         let first = self.reads.first_line;
         for at in 0..self.waiting.len() {
             let place = (first + at) % self.waiting.len();
-            if self.reads.under_way_bytes > self.bodies.read_back.budget_bytes() / 2 {
+            let is_much = self.reads.under_way_bytes > self.bodies.read_back.budget_bytes() / 2;
+            if is_much || self.reads.under_way.len() > READS_MAX {
                 self.reads.first_line = place;
                 break;
             }
@@ -202,7 +209,7 @@ fn missing(
         {
             let gap_bytes_max = if apart.contains(&lsn) { 0 } else { READ_GAP_BYTES_MAX };
             parts.add(lsn, range, gap_bytes_max);
-            if parts.bytes > bytes_max {
+            if parts.bytes > bytes_max || parts.parts.len() == PARTS_MAX {
                 break;
             }
         }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use broker::{Addressed, ConnectionId, Effect, Lsn, SessionId, Timestamp, Undeliverable};
+use broker::{Addressed, Command, ConnectionId, Effect, Lsn, SessionId, Timestamp, Undeliverable};
 use journal::BodyError;
 
 use crate::bodies::Found;
@@ -43,7 +43,7 @@ impl Engine {
         first.cloned()
     }
 
-    /// Ends a session that waits for a delivery that cannot come. False if it is more than that.
+    /// Ends a session that waits for a delivery that cannot come, unless it has ended. False if more than a delivery waits.
     fn give_up(&mut self, now: Timestamp, session: SessionId, first: &Addressed, error: &BodyError) -> bool {
         let (delivery_tag, asked_by) = match &first.effect {
             Effect::Deliver { delivery_tag, consumer_tag, task: None, .. } => {
@@ -54,27 +54,30 @@ impl Engine {
         };
         let reason = format!("a message cannot be read: {error}; {HALT_REMEDY}");
         let delivery = Undeliverable { session, delivery_tag, asked_by, reason: &reason };
-        if !self.broker.undeliverable(now, &delivery, &mut self.out) {
-            return false;
-        }
+        self.broker.undeliverable(now, &delivery, &mut self.out);
         tracing::error!(%error, "a message cannot be read: its session is closed, and its queue is halted if it waits there");
-        self.drop_deliveries(session);
+        // They never leave for the client, and its other sessions need the window.
+        let bytes = self.drop_deliveries(session);
+        self.handle_or_park(now, Command::Sent { connection: session.connection, bytes });
         self.take_output(session.connection);
         true
     }
 
-    /// A session that has ended gets no more messages: they are back in their places.
-    fn drop_deliveries(&mut self, session: SessionId) {
+    /// A session that has ended gets no more messages: they are back in their places. The bytes of those that were on their way.
+    fn drop_deliveries(&mut self, session: SessionId) -> u64 {
         let line = self
             .links
             .get_mut(&session.connection)
             .and_then(|link| link.waiting.get_mut(&Some(session.channel)));
-        let Some(line) = line else { return };
-        let blocks = &mut self.bodies.blocks;
+        let Some(line) = line else { return 0 };
+        let (blocks, mut bytes) = (&mut self.bodies.blocks, 0);
         line.effects.retain(|addressed| {
             let is_delivery = matches!(addressed.effect, Effect::Deliver { .. } | Effect::Got { .. });
+            let message = addressed.effect.message().filter(|_| is_delivery);
+            bytes += message.map_or(0, |message| u64::from(message.stored_bytes));
             block_of(addressed).filter(|_| is_delivery).into_iter().for_each(|block| blocks.release(block));
             !is_delivery
         });
+        bytes
     }
 }

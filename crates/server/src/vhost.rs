@@ -202,10 +202,10 @@ impl VirtualHost {
         }
     }
 
-    /// Tells the engine what has become of its checkpoint, if nobody has.
+    /// Tells the engine what has become of its checkpoint. When this returns, it knows, whoever has told it.
     fn hand_in_checkpoint(&self) {
-        let outcome = lock(&self.checkpoint_done).take();
-        if let Some(outcome) = outcome {
+        let mut done = lock(&self.checkpoint_done);
+        if let Some(outcome) = done.take() {
             self.with(|engine, _now| engine.checkpoint_done(outcome));
         }
     }
@@ -220,6 +220,8 @@ impl VirtualHost {
         let found = tokio::task::spawn_blocking(move || {
             // A checkpoint may take files away that are read here.
             let _alone = lock(&host.checkpointing);
+            // What the last one has removed, the engine may not know yet.
+            host.hand_in_checkpoint();
             let job = host.with(|engine, _now| engine.pins_job());
             let job = job.ok_or(
                 "there is no checkpoint yet; the first is written when a segment of the journal is full",

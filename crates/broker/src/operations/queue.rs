@@ -121,7 +121,9 @@ impl Broker {
         if if_unused && (!queue.consumers.is_empty() || queue.has_pulls()) {
             return Err(Refusal::InUse(Resource::Queue(name)));
         }
-        if if_empty && (queue.strand.ready().messages > 0 || queue.has_unfinished_tasks()) {
+        // What cannot be read may be many messages.
+        let may_have_some = queue.strand.ready().messages > 0 || queue.strand.has_damage();
+        if if_empty && (may_have_some || queue.has_unfinished_tasks()) {
             return Err(Refusal::NotEmpty { queue: name });
         }
         let messages = queue.strand.ready().messages;

@@ -100,7 +100,11 @@ impl CheckpointStore {
             for (source, damage) in &merged.passed_over()[seen..] {
                 seen += 1;
                 let key = damage.only_key().ok_or_else(|| self.damage(damage.clone()))?;
-                lost.entry(key).or_insert_with(|| (*source, damage.clone()));
+                // The newest run counts.
+                let newest = lost.entry(key).or_insert_with(|| (*source, damage.clone()));
+                if *source < newest.0 {
+                    *newest = (*source, damage.clone());
+                }
             }
             let is_before = |key: &Bytes| row.as_ref().is_none_or(|row| *key < row.key);
             while let Some(first) = lost.first_entry().filter(|first| is_before(first.key())) {

@@ -1,6 +1,6 @@
 //! Something of a queue cannot be read: it is halted, and all others go on.
 
-use broker::{Command, ConnectionId, Operation, Refusal};
+use broker::{Command, ConnectionId, Operation, Refusal, RequestTag, SessionId};
 use engine::{Health, Settings};
 use journal::storage::Storage;
 
@@ -10,8 +10,11 @@ const FOLDER: &str = "checkpoints/vhost";
 
 /// An engine that keeps little in memory, with a queue of some pages, and others that have filled segments.
 fn deep() -> (Bench, u64) {
-    let mut bench =
-        Bench::with(Settings { state_bytes: 1, body_cache_bytes: 1 << 20, ..Settings::default() });
+    deep_with(Settings::default())
+}
+
+fn deep_with(settings: Settings) -> (Bench, u64) {
+    let mut bench = Bench::with(Settings { state_bytes: 1, body_cache_bytes: 1 << 20, ..settings });
     let one = bench.connect();
     bench.ask(one, [declare("deep", true), declare("other", true)]);
     for first in (0..2100).step_by(100) {
@@ -173,4 +176,38 @@ fn what_nobody_has_to_acknowledge_is_lost_with_its_body_and_halts_nothing() {
     assert_eq!(bench.engine.halted_queues().count(), 0);
     bench.send(vec![Command::Tick]);
     assert_eq!(bench.engine.health(), Health::Serving);
+}
+
+/// Whoever shares a connection with it has the window back that its deliveries had taken.
+#[test]
+fn deliveries_that_cannot_come_leave_the_window_to_others() {
+    let (mut bench, one) = deep_with(Settings { delivery_window_bytes: 2000, ..Settings::default() });
+    bench.ask(one, (0..4).map(|number| publish("other", body(number, 400_000))));
+    bench.settle();
+    let first_entry = bench.first_entry();
+    bench.journal.corrupt(&log(), first_entry);
+    let two = bench.connect();
+    let second = SessionId { connection: ConnectionId(two), channel: 2 };
+    let on_second = |operation| Command::Session { session: second, request: RequestTag(1), operation };
+    bench.send(vec![on_second(Operation::OpenSession)]);
+    bench.ask(two, [consume("deep", false)]);
+    bench.settle();
+    assert!(matches!(&bench.refusals(two)[..], [Refusal::QueueHalted { .. }]));
+    bench.send(vec![on_second(consume("other", true))]);
+    bench.settle();
+    assert!(bench.hear(two).iter().any(|told| told.starts_with('#')), "it is served");
+}
+
+#[test]
+fn a_session_that_has_ended_meanwhile_halts_nothing() {
+    let (mut bench, one) = deep();
+    bench.ask(one, (0..4).map(|number| publish("other", body(number, 400_000))));
+    bench.settle();
+    let first_entry = bench.first_entry();
+    bench.journal.corrupt(&log(), first_entry);
+    let two = bench.connect();
+    bench.ask(two, [consume("deep", false), Operation::CloseSession]);
+    bench.settle();
+    assert_eq!((bench.engine.health(), bench.engine.halted_queues().count()), (Health::Serving, 0));
+    assert!(bench.hear(two).contains(&"SessionClosed".to_owned()));
 }

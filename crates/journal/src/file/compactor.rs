@@ -263,6 +263,8 @@ struct LeaveAtPanic<'compactor>(&'compactor Compactor);
 impl Drop for LeaveAtPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            // All stays as it was; the next claim removes the draft.
+            lock(&self.0.state).work = Work::Nothing;
             self.0.leave();
         }
     }

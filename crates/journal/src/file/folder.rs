@@ -335,6 +335,13 @@ impl Folder {
         renamed.map_err(|error| self.failure("renaming", &path, error))
     }
 
+    /// Gives a compacted file that is not needed any more the name of a spare file. Not durable before a sync of the folder.
+    pub(super) fn retire_compacted(&self, number: u64, spare: Spare) -> Result<(), Failure> {
+        let path = self.compacted_path(number);
+        let renamed = self.storage.rename(&path, &self.spare_path(spare));
+        renamed.map_err(|error| self.failure("renaming", &path, error))
+    }
+
     /// The claim record's bytes; `None` in a new log.
     pub(super) fn read_claim(&self) -> Result<Option<[u8; HEADER_BYTES]>, Failure> {
         let path = self.claim_path();

@@ -33,6 +33,8 @@ struct SparesState {
     reserve: Vec<Spare>,
     /// Files without use that wait to be recycled or removed.
     condemned: Vec<Condemned>,
+    /// Spare files that are not wanted any more.
+    surplus: Vec<Spare>,
     /// Size of the next segment, in bytes.
     wanted_bytes: u64,
     next_number: u64,
@@ -187,6 +189,7 @@ impl Spares {
     pub(super) fn step(&self) -> bool {
         let mut state = lock(&self.state);
         state.tries_for_room = false;
+        let mut has_new_room = false;
         let work = state.next_work(&self.options);
         match work.or_else(|| state.work_for_room(&self.options)) {
             None if state.is_short => return self.look_for_missing(state),
@@ -197,8 +200,14 @@ impl Spares {
                 drop(state);
                 self.free(condemned);
                 state = lock(&self.state);
-                // What was freed may be what is wanted.
-                state.is_short = false;
+                has_new_room = state.has_new_room();
+            }
+            Some(Work::Remove) => {
+                let surplus = std::mem::take(&mut state.surplus);
+                drop(state);
+                self.remove(surplus);
+                state = lock(&self.state);
+                has_new_room = state.has_new_room();
             }
             Some(Work::Prepare) => {
                 let spare = Spare { number: state.number(), bytes: state.wanted_bytes, is_reserve: false };
@@ -223,21 +232,25 @@ impl Spares {
         let has_gained = !state.is_short;
         self.tell(state);
         self.changed.notify_all();
+        if has_new_room {
+            self.session.try_again();
+        }
         has_gained
     }
 
     /// Looks how much room there is beyond the files that are there: others fill the disk, and clean up. When there was nothing to
     /// do for long, files that were kept to be written again make way.
-    pub(super) fn look(&self) {
+    pub(super) fn look(self: &Arc<Spares>) {
         let mut state = lock(&self.state);
         if state.is_stopped {
             return;
         }
         state.quiet_looks = state.quiet_looks.saturating_add(1);
-        let at_rest = state.quiet_looks >= LOOKS_BEFORE_REST;
-        let surplus = if at_rest { state.take_surplus(1) } else { Vec::new() };
+        if state.quiet_looks >= LOOKS_BEFORE_REST {
+            state.keep_only(1);
+        }
         self.tell(state);
-        self.remove(surplus);
+        self.call();
     }
 
     /// Whether [`Self::step`] has something to do for sure.
@@ -335,7 +348,10 @@ impl Spares {
         for Condemned { name, bytes } in condemned {
             let outcome = match name {
                 SegmentName::Written(number) => self.free_segment(number, bytes, &mut retired, &mut surplus),
-                SegmentName::Compacted(number) => self.folder.remove_compacted(number),
+                SegmentName::Compacted(number) => {
+                    let spare = Spare { number: lock(&self.state).number(), bytes, is_reserve: false };
+                    self.folder.retire_compacted(number, spare).map(|()| surplus.push(spare))
+                }
             };
             warn_of(outcome);
         }
@@ -347,9 +363,8 @@ impl Spares {
                 let files = if spare.is_reserve { &mut state.reserve } else { &mut state.ready };
                 files.push(spare);
             }
-            surplus.append(&mut state.take_surplus(self.options.spare_segments_max));
-            drop(state);
-            self.remove(surplus);
+            state.surplus.append(&mut surplus);
+            state.keep_only(self.options.spare_segments_max);
         }
         warn_of(outcome);
     }
@@ -374,7 +389,7 @@ impl Spares {
         Ok(())
     }
 
-    /// Removes spare files. It takes a while, so not under the lock.
+    /// Removes spare files, which takes a while.
     fn remove(&self, spares: Vec<Spare>) {
         for spare in spares {
             warn_of(self.folder.remove_spare(spare));
@@ -436,20 +451,25 @@ fn warn_of(outcome: Result<(), Failure>) {
 #[derive(Clone, Copy)]
 enum Work {
     Free,
+    Remove,
     Prepare,
     Reserve,
 }
 
 impl SparesState {
-    /// Takes out spare files, the smallest first, until there are no more than so many.
-    fn take_surplus(&mut self, count: usize) -> Vec<Spare> {
-        let mut surplus = Vec::new();
+    /// What was freed may be what is wanted. True if somebody waits for it.
+    fn has_new_room(&mut self) -> bool {
+        self.is_short = false;
+        std::mem::take(&mut self.missing_bytes) > 0
+    }
+
+    /// Gives spare files up, the smallest first, until there are no more than so many.
+    fn keep_only(&mut self, count: usize) {
         while self.ready.len() > count
             && let Some(smallest) = take_smallest(&mut self.ready, 0)
         {
-            surplus.push(smallest);
+            self.surplus.push(smallest);
         }
-        surplus
     }
 
     /// Whether the crew has something to do.
@@ -461,6 +481,7 @@ impl SparesState {
         match () {
             () if self.is_stopped => None,
             () if !self.condemned.is_empty() => Some(Work::Free),
+            () if !self.surplus.is_empty() => Some(Work::Remove),
             () if self.is_short => None,
             () => self.work_for_room(options),
         }

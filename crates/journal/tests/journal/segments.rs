@@ -107,8 +107,13 @@ fn a_log_that_rests_keeps_one_spare_file() {
         }
     };
     (1..=500).for_each(|lsn| append(&mut writer, lsn));
+    let work = || {
+        while journal.pending(&log()).spares {
+            journal.step(&log(), Step::Spares);
+        }
+    };
     writer.trim(Lsn(500), &[]);
-    assert!(journal.step(&log(), Step::Spares));
+    work();
     let spares = || files(&storage, ".spare").len();
     let kept = spares();
     assert!(kept > 1);
@@ -118,6 +123,7 @@ fn a_log_that_rests_keeps_one_spare_file() {
         assert_eq!(spares(), kept);
     }
     assert!(!journal.step(&log(), Step::Spares));
+    work();
     assert_eq!(spares(), 1);
     assert!(!journal.pending(&log()).spares, "that is enough");
     (501..=700).for_each(|lsn| append(&mut writer, lsn));
