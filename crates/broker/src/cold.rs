@@ -83,22 +83,20 @@ impl Broker {
     /// those of earlier boots. With 0 bytes all goes that can, also what is handed out next. Rows of tables go likewise. Costs a look at
     /// each page's seat.
     pub fn evict(&mut self, written: u64, bytes_max: u64) {
-        let resident = self.state_bytes();
+        // Once: to count them is to look at each page.
+        let page_bytes: Vec<u64> = self.page_bytes().collect();
+        let resident = page_bytes.iter().sum::<u64>() + self.table_bytes();
         if resident <= bytes_max {
             return;
         }
-        let excess = resident - bytes_max / 4 * 3;
-        let share = |bytes: u64| {
-            let share = u128::from(excess) * u128::from(bytes) / u128::from(resident);
-            u64::try_from(share).unwrap_or(bytes) + 1
-        };
+        let excess = excess(resident, bytes_max);
         for table in self.tables.iter_mut().filter(|table| table.bytes() > 0) {
-            table.evict(share(table.bytes()));
+            table.evict(share(excess, table.bytes(), resident));
         }
-        for queue in self.queues.values_mut() {
+        for (queue, bytes) in self.queues.values_mut().zip(page_bytes) {
             // What is done to a task may touch any of its queue's messages.
             if queue.is_durable() && queue.tasks.is_none() {
-                queue.strand.evict(written, share(queue.strand.page_bytes()), bytes_max > 0);
+                queue.strand.evict(written, share(excess, bytes, resident), bytes_max > 0);
             }
         }
     }
@@ -106,8 +104,16 @@ impl Broker {
     /// Bytes of memory that pages of messages and rows of tables take.
     #[must_use]
     pub fn state_bytes(&self) -> u64 {
-        let pages: u64 = self.queues.values().map(|queue| queue.strand.page_bytes()).sum();
-        pages + self.tables.iter().map(Table::bytes).sum::<u64>()
+        self.page_bytes().sum::<u64>() + self.table_bytes()
+    }
+
+    /// Of each queue.
+    fn page_bytes(&self) -> impl Iterator<Item = u64> + '_ {
+        self.queues.values().map(|queue| queue.strand.page_bytes())
+    }
+
+    fn table_bytes(&self) -> u64 {
+        self.tables.iter().map(Table::bytes).sum()
     }
 
     /// Lets answers that tables were given leave memory until those that are left take no more than three quarters of `bytes_max`, if they
@@ -117,10 +123,9 @@ impl Broker {
         if resident <= bytes_max {
             return;
         }
-        let excess = u128::from(resident - bytes_max / 4 * 3);
+        let excess = excess(resident, bytes_max);
         for table in self.tables.iter_mut().filter(|table| table.answer_bytes() > 0) {
-            let share = excess * u128::from(table.answer_bytes()) / u128::from(resident);
-            table.evict_answers(u64::try_from(share).unwrap_or(u64::MAX).saturating_add(1));
+            table.evict_answers(share(excess, table.answer_bytes(), resident));
         }
     }
 
@@ -175,8 +180,10 @@ impl Broker {
     pub fn install(&mut self, want: &Want, row: Bytes) -> Result<(), BrokenRow> {
         let Want::Page { queue, first } = want else { return Err(BrokenRow::of(&want.row_key())) };
         let Some(queue) = self.queues.get_mut(queue) else { return Ok(()) };
-        let page = read_page(row).filter(|page| queue.strand.install(*first, page.clone()));
-        page.map(|_| ()).ok_or_else(|| BrokenRow::of(&want.row_key()))
+        match read_page(row).is_some_and(|page| queue.strand.install(*first, page)) {
+            true => Ok(()),
+            false => Err(BrokenRow::of(&want.row_key())),
+        }
     }
 
     /// Whether the record adds messages to a page that cannot be read, so that there is no place for them.
@@ -232,4 +239,15 @@ impl Broker {
         }
         is_missed
     }
+}
+
+/// What has to go so that three quarters of the budget are left.
+fn excess(resident: u64, bytes_max: u64) -> u64 {
+    resident - bytes_max / 4 * 3
+}
+
+/// What one of many has to let go, by what it takes of what all take; never nothing.
+fn share(excess: u64, bytes: u64, resident: u64) -> u64 {
+    let share = u128::from(excess) * u128::from(bytes) / u128::from(resident);
+    u64::try_from(share).unwrap_or(bytes).saturating_add(1)
 }

@@ -128,21 +128,13 @@ impl Engine {
         let refusals = self.refusals();
         let mut charged = self.out.entry.bytes.len();
         for command in commands.drain(..) {
-            // What waits of a connection that ends waits no longer.
-            let before = match &command {
-                Command::Disconnect { connection, .. } => self.parked.take_of(*connection),
-                _ => Vec::new(),
-            };
-            for command in before.into_iter().chain(Some(command)) {
-                self.handle_or_park(now, command);
-                // Between two commands, since the records of one belong together: a batch of many large ones would make
-                // an entry that no journal takes.
-                if self.out.entry.bytes.len() >= self.settings.entry_bytes_target {
-                    self.charge(connection, charged);
-                    self.append();
-                    charged = 0;
+            if let Command::Disconnect { connection: ended, .. } = &command {
+                // What waits of it waits no longer.
+                for left in self.parked.take_of(*ended) {
+                    self.take_command(now, connection, left, &mut charged);
                 }
             }
+            self.take_command(now, connection, command, &mut charged);
         }
         self.note_refusals(now, connection, refusals);
         self.take_output(connection);
@@ -150,6 +142,24 @@ impl Engine {
         self.submitting = true;
         self.send_output(now);
         self.submitting = false;
+    }
+
+    /// Takes a command of a batch. `charged` is how much of the open entry the connection was charged for.
+    fn take_command(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionId,
+        command: Command,
+        charged: &mut usize,
+    ) {
+        self.handle_or_park(now, command);
+        // Between two commands, since the records of one belong together: a batch of many large ones would make
+        // an entry that no journal takes.
+        if self.out.entry.bytes.len() >= self.settings.entry_bytes_target {
+            self.charge(connection, *charged);
+            self.append();
+            *charged = 0;
+        }
     }
 
     /// Looks at what the journal has done: appends the next entry, releases what became durable.

@@ -114,23 +114,17 @@ impl Engine {
             self.loads.waits_for_runs = !is_outdated;
             return self.loads.wanted.push(want);
         }
-        let CheckpointDamage { file, offset, detail, .. } = damage;
-        let reason =
-            format!("messages of it cannot be read, {file} at byte {offset}: {detail}; {HALT_REMEDY}");
-        match self.broker.halt(&want, &reason) {
-            Some(queue) => {
-                tracing::error!(queue = %queue, file, offset, detail, "a queue is halted: a page of its messages cannot be read");
-            }
+        match self.broker.halt(&want, &damage.halt_reason()) {
+            Some(queue) => damage.tell_of_halt(&queue),
             // What is in a table may be about any of them.
-            None if self.broker.is_cold(&want) => self.fail_with(format!(
-                "the checkpoint is damaged, {file} at byte {offset}: {detail}. Nothing more is confirmed; check the disk, then look \
-                 with `forebay doctor DIR`"
-            )),
+            None if self.broker.is_cold(&want) => {
+                let CheckpointDamage { file, offset, detail, .. } = damage;
+                self.fail_with(format!(
+                    "the checkpoint is damaged, {file} at byte {offset}: {detail}. Nothing more is confirmed; check the disk, then \
+                     look with `forebay doctor DIR`"
+                ));
+            }
             None => {}
         }
     }
 }
-
-/// What to do about a queue that is halted.
-pub(crate) const HALT_REMEDY: &str =
-    "check the disk, stop the server and look with `forebay doctor`, or purge the queue";

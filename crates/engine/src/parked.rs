@@ -1,6 +1,7 @@
 //! Commands that wait for state that is not in memory, and those of the same session behind them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
 
 use broker::{Command, ConnectionId, Operation, SessionId, Timestamp};
 
@@ -40,9 +41,8 @@ impl Parked {
 
     /// Takes out what waits of a connection that ends, without what only its client would have seen.
     pub(crate) fn take_of(&mut self, connection: ConnectionId) -> Vec<Command> {
-        let session = |channel| SessionId { connection, channel };
         let of: Vec<SessionId> =
-            self.sessions.range(session(0)..=session(u16::MAX)).map(|(session, _)| *session).collect();
+            self.sessions.range(sessions_of(connection)).map(|(session, _)| *session).collect();
         let commands = of.iter().filter_map(|session| self.sessions.remove(session)).flatten();
         commands
             .filter(|command| !matches!(command, Command::Session { operation: Operation::Get { .. }, .. }))
@@ -51,8 +51,7 @@ impl Parked {
 
     /// Whether so much waits of a connection that it should not be read from.
     pub(crate) fn is_full(&self, connection: ConnectionId) -> bool {
-        let session = |channel| SessionId { connection, channel };
-        let of = self.sessions.range(session(0)..=session(u16::MAX)).flat_map(|(_, waiting)| waiting);
+        let of = self.sessions.range(sessions_of(connection)).flat_map(|(_, waiting)| waiting);
         let (mut count, mut bytes) = (0, 0);
         for command in of {
             count += 1;
@@ -60,6 +59,11 @@ impl Parked {
         }
         count > COMMANDS_MAX || bytes > BYTES_MAX
     }
+}
+
+fn sessions_of(connection: ConnectionId) -> RangeInclusive<SessionId> {
+    let session = |channel| SessionId { connection, channel };
+    session(0)..=session(u16::MAX)
 }
 
 fn published_bytes(command: &Command) -> usize {

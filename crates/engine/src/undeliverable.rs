@@ -6,8 +6,8 @@ use broker::{Addressed, Command, ConnectionId, Effect, Lsn, SessionId, Timestamp
 use journal::BodyError;
 
 use crate::bodies::Found;
+use crate::checkpoint::HALT_REMEDY;
 use crate::engine::{Engine, block_of};
-use crate::loads::HALT_REMEDY;
 
 impl Engine {
     /// A part of an entry could not be read. The queues of the messages in it are halted, and the sessions that wait for one

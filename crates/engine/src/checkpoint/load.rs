@@ -10,7 +10,6 @@ use super::damage::CheckpointDamage;
 use super::job::CheckpointError;
 use super::manifest::{Manifest, RunName, StateFiles};
 use super::store::{CheckpointStore, LAST_RUN_1, RUN_1, name};
-use crate::loads::HALT_REMEDY;
 use crate::run::{Merged, Row, Run, RunDamage, read_version_1};
 
 /// While runs are read, state leaves memory each time that so many rows have come.
@@ -72,8 +71,9 @@ impl CheckpointStore {
     ) -> Result<Option<Loaded>, CheckpointError> {
         for position in self.manifests()?.into_iter().rev() {
             let Ok(manifest) = self.read_manifest(position) else { continue };
-            let runs = manifest.runs().iter().map(|name| self.open_run(name)).collect::<Result<Vec<_>, _>>();
-            let Some(runs) = runs.ok().filter(|runs| !runs.is_empty()) else { continue };
+            let Some(runs) = self.open_runs(manifest.runs()).ok().filter(|runs| !runs.is_empty()) else {
+                continue;
+            };
             if let Ok(broker) = self.load_runs_around_damage(&runs, fresh(), state_bytes) {
                 return Ok(Some(Loaded { manifest, broker, runs }));
             }
@@ -92,9 +92,10 @@ impl CheckpointStore {
         broker.leave_tables_on_disk();
         let mut merged =
             Merged::without_over_holes(files, stays_on_disk).map_err(|damage| self.damage(damage))?;
+        let mut restoring = Restoring { store: self, runs, broker, state_bytes, rows: 0 };
         // By its key, of each row that is lost where.
         let mut lost: BTreeMap<Bytes, (usize, RunDamage)> = BTreeMap::new();
-        let (mut seen, mut rows) = (0, 0u64);
+        let mut seen = 0;
         loop {
             let row = merged.next().map_err(|damage| self.damage(damage))?;
             for (source, damage) in &merged.passed_over()[seen..] {
@@ -108,37 +109,20 @@ impl CheckpointStore {
             }
             let is_before = |key: &Bytes| row.as_ref().is_none_or(|row| *key < row.key);
             while let Some(first) = lost.first_entry().filter(|first| is_before(first.key())) {
-                self.halt_queue_of(&first.remove().1, &mut broker)?;
+                restoring.halt_queue_of(&first.remove().1)?;
             }
-            let Some(row) = row else { return Ok(broker) };
+            let Some(row) = row else { return Ok(restoring.broker) };
             match lost.remove(&row.key) {
                 Some((source, damage)) if source < merged.last_source() => {
-                    self.halt_queue_of(&damage, &mut broker)?;
+                    restoring.halt_queue_of(&damage)?
                 }
-                _ => self.restore(row, &runs[merged.last_source()], &mut broker)?,
-            }
-            rows += 1;
-            if rows % ROWS_BETWEEN_EVICTIONS == 0 {
-                broker.evict(0, state_bytes);
+                _ => restoring.put(row, merged.last_source())?,
             }
         }
     }
 
-    fn restore(&self, row: Row, run: &Run, broker: &mut Broker) -> Result<(), CheckpointDamage> {
-        let Some(value) = row.value else { return Ok(()) };
-        // Whole, and yet not understood.
-        broker.restore(&row.key, value).map_err(|_| CheckpointDamage::newer(&self.run_path(run.number)))
-    }
-
-    /// Halts the queue that has lost messages. An error, if more than that is lost.
-    fn halt_queue_of(&self, damage: &RunDamage, broker: &mut Broker) -> Result<(), CheckpointDamage> {
-        let CheckpointDamage { file, offset, detail, .. } = self.damage(damage.clone());
-        let reason =
-            format!("messages of it cannot be read, {file} at byte {offset}: {detail}; {HALT_REMEDY}");
-        let queue = damage.only_key().and_then(|key| broker.restore_damaged(&key, &reason));
-        let queue = queue.ok_or_else(|| self.damage(damage.clone()))?;
-        tracing::error!(queue = %queue, file, offset, detail, "a queue is halted: a page of its messages cannot be read");
-        Ok(())
+    fn open_runs(&self, names: &[RunName]) -> Result<Vec<Arc<Run>>, CheckpointDamage> {
+        names.iter().map(|name| self.open_run(name)).collect()
     }
 
     /// The checkpoint of a manifest, or what is wrong with it.
@@ -151,7 +135,7 @@ impl CheckpointStore {
         let manifest = self.read_manifest(position)?;
         match &manifest.state {
             StateFiles::Runs(names) => {
-                let runs = names.iter().map(|name| self.open_run(name)).collect::<Result<Vec<_>, _>>()?;
+                let runs = self.open_runs(names)?;
                 let broker = self.load_runs(&runs, broker, bring)?;
                 Ok(Loaded { manifest, broker, runs })
             }
@@ -226,15 +210,11 @@ impl CheckpointStore {
             }
         };
         let mut merged = merged.map_err(|damage| self.damage(damage))?;
-        let mut rows = 0;
+        let mut restoring = Restoring { store: self, runs, broker, state_bytes, rows: 0 };
         while let Some(row) = merged.next().map_err(|damage| self.damage(damage))? {
-            self.restore(row, &runs[merged.last_source()], &mut broker)?;
-            rows += 1;
-            if rows % ROWS_BETWEEN_EVICTIONS == 0 {
-                broker.evict(0, state_bytes);
-            }
+            restoring.put(row, merged.last_source())?;
         }
-        Ok(broker)
+        Ok(restoring.broker)
     }
 
     fn load_version_1(
@@ -259,6 +239,41 @@ impl CheckpointStore {
             |offset| CheckpointDamage::new(&path, offset, "a block of the run is not as it was written");
         restored.map_err(damage)?;
         Ok(broker)
+    }
+}
+
+/// A broker that rows are put back into.
+struct Restoring<'a> {
+    store: &'a CheckpointStore,
+    runs: &'a [Arc<Run>],
+    broker: Broker,
+    /// What may stay in memory meanwhile.
+    state_bytes: u64,
+    rows: u64,
+}
+
+impl Restoring<'_> {
+    /// Puts back a row of the run at this place.
+    fn put(&mut self, row: Row, source: usize) -> Result<(), CheckpointDamage> {
+        if let Some(value) = row.value {
+            // Whole, and yet not understood.
+            let newer = |_| CheckpointDamage::newer(&self.store.run_path(self.runs[source].number));
+            self.broker.restore(&row.key, value).map_err(newer)?;
+        }
+        self.rows += 1;
+        if self.rows.is_multiple_of(ROWS_BETWEEN_EVICTIONS) {
+            self.broker.evict(0, self.state_bytes);
+        }
+        Ok(())
+    }
+
+    /// Halts the queue that has lost messages. An error, if more than that is lost.
+    fn halt_queue_of(&mut self, damage: &RunDamage) -> Result<(), CheckpointDamage> {
+        let key = damage.only_key();
+        let damage = self.store.damage(damage.clone());
+        let queue = key.and_then(|key| self.broker.restore_damaged(&key, &damage.halt_reason()));
+        damage.tell_of_halt(&queue.ok_or_else(|| damage.clone())?);
+        Ok(())
     }
 }
 

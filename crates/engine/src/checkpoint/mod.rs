@@ -32,6 +32,7 @@ pub(crate) use compacting::Places;
 use compacting::{Candidates, LastLook};
 
 pub use damage::CheckpointDamage;
+pub(crate) use damage::HALT_REMEDY;
 pub use job::{CheckpointDone, CheckpointError, CheckpointJob};
 use job::{Space, Work};
 pub(crate) use load::{Bring, Loaded};

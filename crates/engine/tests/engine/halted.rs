@@ -26,6 +26,16 @@ fn deep_with(settings: Settings) -> (Bench, u64) {
     (bench, one)
 }
 
+/// The same, with the entry of the queue's first messages damaged, and so much behind it that the cache has let it go.
+fn with_damaged_body(settings: Settings) -> Bench {
+    let (mut bench, one) = deep_with(settings);
+    bench.ask(one, (0..4).map(|number| publish("other", body(number, 400_000))));
+    bench.settle();
+    let first_entry = bench.first_entry();
+    bench.journal.corrupt(&log(), first_entry);
+    bench
+}
+
 fn fill_segments(bench: &mut Bench, connection: u64) {
     (0..20).for_each(|number| {
         bench.ask(connection, [publish("other", body(number, 10))]);
@@ -140,12 +150,7 @@ fn a_start_halts_the_queue_of_a_damaged_page_and_serves_the_others() {
 
 #[test]
 fn a_body_that_cannot_be_read_ends_the_session_and_halts_the_queue() {
-    let (mut bench, one) = deep();
-    // So that the cache lets the oldest go.
-    bench.ask(one, (0..4).map(|number| publish("other", body(number, 400_000))));
-    bench.settle();
-    let first_entry = bench.first_entry();
-    bench.journal.corrupt(&log(), first_entry);
+    let mut bench = with_damaged_body(Settings::default());
     let (two, three) = (bench.connect(), bench.connect());
     bench.ask(three, [get("other")]);
     bench.ask(two, [Operation::SetPrefetch { count: 5, shared: false }, consume("deep", false)]);
@@ -165,11 +170,7 @@ fn a_body_that_cannot_be_read_ends_the_session_and_halts_the_queue() {
 
 #[test]
 fn what_nobody_has_to_acknowledge_is_lost_with_its_body_and_halts_nothing() {
-    let (mut bench, one) = deep();
-    bench.ask(one, (0..4).map(|number| publish("other", body(number, 400_000))));
-    bench.settle();
-    let first_entry = bench.first_entry();
-    bench.journal.corrupt(&log(), first_entry);
+    let mut bench = with_damaged_body(Settings::default());
     let two = bench.connect();
     let refused = refusal(&mut bench, two, Operation::Get { queue: name("deep"), no_ack: true });
     assert!(matches!(refused, Refusal::MessageLost { .. }), "{refused:?}");
@@ -181,11 +182,7 @@ fn what_nobody_has_to_acknowledge_is_lost_with_its_body_and_halts_nothing() {
 /// Whoever shares a connection with it has the window back that its deliveries had taken.
 #[test]
 fn deliveries_that_cannot_come_leave_the_window_to_others() {
-    let (mut bench, one) = deep_with(Settings { delivery_window_bytes: 2000, ..Settings::default() });
-    bench.ask(one, (0..4).map(|number| publish("other", body(number, 400_000))));
-    bench.settle();
-    let first_entry = bench.first_entry();
-    bench.journal.corrupt(&log(), first_entry);
+    let mut bench = with_damaged_body(Settings { delivery_window_bytes: 2000, ..Settings::default() });
     let two = bench.connect();
     let second = SessionId { connection: ConnectionId(two), channel: 2 };
     let on_second = |operation| Command::Session { session: second, request: RequestTag(1), operation };
@@ -200,11 +197,7 @@ fn deliveries_that_cannot_come_leave_the_window_to_others() {
 
 #[test]
 fn a_session_that_has_ended_meanwhile_halts_nothing() {
-    let (mut bench, one) = deep();
-    bench.ask(one, (0..4).map(|number| publish("other", body(number, 400_000))));
-    bench.settle();
-    let first_entry = bench.first_entry();
-    bench.journal.corrupt(&log(), first_entry);
+    let mut bench = with_damaged_body(Settings::default());
     let two = bench.connect();
     bench.ask(two, [consume("deep", false), Operation::CloseSession]);
     bench.settle();

@@ -1,6 +1,5 @@
 //! What is kept of old segments is read under the same places, whatever happens meanwhile.
 
-use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use journal::{
     SegmentInfo, SegmentName, Step, Survey, Survivor, Writer,
 };
 
-use crate::support::{files, log, payload, segments, try_claim, wait_until};
+use crate::support::{files, flip, fork, log, payload, segments, try_claim, wait_until};
 
 /// Entries of one block each in a segment.
 const PER_SEGMENT: u64 = 7;
@@ -453,20 +452,4 @@ fn a_journal_with_threads_does_it_by_itself() {
 /// The file engine's cursor behind an entry, as `docs/journal-format.md` has it.
 fn cursor_of(lsn: u64) -> Vec<u8> {
     [&[1][..], &lsn.to_le_bytes()].concat()
-}
-
-fn flip(storage: &MemoryStorage, path: &str, offset: u64) {
-    let file = storage.open(path).unwrap();
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, offset).unwrap();
-    file.write_all_at(&mut [IoSlice::new(&[byte[0] ^ 0x10])], offset).unwrap();
-}
-
-fn fork(storage: &MemoryStorage) -> MemoryStorage {
-    let copy = MemoryStorage::new();
-    copy.create_directory("log").unwrap();
-    for path in files(storage, "") {
-        journal::storage::copy(storage, &path, &copy, &path).unwrap();
-    }
-    copy
 }

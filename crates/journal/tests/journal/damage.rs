@@ -104,18 +104,6 @@ fn a_segment_whose_first_entry_was_torn_is_not_left_empty_between_others() {
     assert_eq!(replay(&mut try_claim(&file_journal(&storage), 4, Some(cursor)).unwrap()).len(), 2);
 }
 
-/// A copy of the log's files on a disk of its own.
-fn fork(storage: &MemoryStorage) -> MemoryStorage {
-    let copy = MemoryStorage::new();
-    copy.create_directory("log").unwrap();
-    for path in files(storage, "") {
-        let bytes = storage.open(&path).unwrap().len().unwrap();
-        let content = read(storage, &path, bytes, 0);
-        copy.create(&path).unwrap().write_all_at(&mut [IoSlice::new(&content)], 0).unwrap();
-    }
-    copy
-}
-
 #[test]
 fn a_torn_tail_never_comes_back() {
     let storage = MemoryStorage::new();

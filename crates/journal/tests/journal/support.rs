@@ -1,5 +1,6 @@
 //! What the tests of the file engine share.
 
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -77,4 +78,22 @@ pub(crate) fn segments(storage: &dyn Storage) -> Vec<String> {
 pub(crate) fn files(storage: &dyn Storage, ending: &str) -> Vec<String> {
     let names = storage.list("log").unwrap().into_iter().filter(|name| name.ends_with(ending));
     names.map(|name| format!("log/{name}")).collect()
+}
+
+/// Changes one bit of a file.
+pub(crate) fn flip(storage: &MemoryStorage, path: &str, offset: u64) {
+    let file = storage.open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&mut [IoSlice::new(&[byte[0] ^ 0x10])], offset).unwrap();
+}
+
+/// A copy of the log's files on a disk of its own.
+pub(crate) fn fork(storage: &MemoryStorage) -> MemoryStorage {
+    let copy = MemoryStorage::new();
+    copy.create_directory("log").unwrap();
+    for path in files(storage, "") {
+        journal::storage::copy(storage, &path, &copy, &path).unwrap();
+    }
+    copy
 }

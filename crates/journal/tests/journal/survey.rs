@@ -1,6 +1,5 @@
 //! The survey sees what a claim sees, and more; and what it puts in order can be claimed.
 
-use std::io::IoSlice;
 use std::sync::Arc;
 
 use journal::storage::{MemoryStorage, Storage};
@@ -25,22 +24,6 @@ fn write_log() -> MemoryStorage {
 
 fn survey(storage: &MemoryStorage) -> Survey {
     Survey::of(Arc::new(storage.clone()), &log()).unwrap().unwrap()
-}
-
-fn flip(storage: &MemoryStorage, path: &str, offset: u64) {
-    let file = storage.open(path).unwrap();
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, offset).unwrap();
-    file.write_all_at(&mut [IoSlice::new(&[byte[0] ^ 0x10])], offset).unwrap();
-}
-
-fn fork(storage: &MemoryStorage) -> MemoryStorage {
-    let copy = MemoryStorage::new();
-    copy.create_directory("log").unwrap();
-    for path in files(storage, "") {
-        journal::storage::copy(storage, &path, &copy, &path).unwrap();
-    }
-    copy
 }
 
 #[test]

@@ -362,12 +362,20 @@ impl Strand {
     /// Makes `number` the tail. The old tail takes nothing more, so it goes now if all of it is dead.
     fn open_page(&mut self, number: u64) {
         let old_tail = (self.first_page + self.pages.len() as u64).saturating_sub(1);
-        while self.first_page + (self.pages.len() as u64) < number {
-            self.pages.push_back(Seat::Empty);
-        }
+        self.make_seats_in_front_of(number);
         self.pages.push_back(Seat::Here(Box::new(Page::new())));
         self.forget_if_closed(old_tail);
         self.pack_beyond_the_head(old_tail);
+    }
+
+    /// Fills up with empty seats, so that the next one is the page's.
+    fn make_seats_in_front_of(&mut self, number: u64) {
+        if self.pages.is_empty() {
+            self.first_page = number;
+        }
+        while self.first_page + (self.pages.len() as u64) < number {
+            self.pages.push_back(Seat::Empty);
+        }
     }
 
     /// Packs a page that will not be wanted soon: it is full, and not among the first that come next.

@@ -33,14 +33,12 @@ impl Strand {
     /// Puts a page in the place of what is there. With `and_later`, what is there goes on behind it.
     pub(crate) fn replace(&mut self, first: u64, mut page: Page, and_later: bool) {
         let number = first / MESSAGES_PER_PAGE as u64;
-        if self.pages.is_empty() {
-            self.first_page = number;
-        }
+        self.make_seats_in_front_of(number);
         while number < self.first_page {
             self.pages.push_front(Seat::Empty);
             self.first_page -= 1;
         }
-        while self.first_page + (self.pages.len() as u64) <= number {
+        if self.seat(number).is_none() {
             self.pages.push_back(Seat::Empty);
         }
         if let Some(there) = self.page_mut(number).filter(|there| and_later && there.len() > page.len()) {
@@ -78,15 +76,6 @@ impl Strand {
         for (index, slot) in page.alive() {
             let volume = if page.is_held(index) { &mut self.held } else { &mut self.ready };
             volume.remove(&slot);
-        }
-    }
-
-    fn make_seats_in_front_of(&mut self, number: u64) {
-        if self.pages.is_empty() {
-            self.first_page = number;
-        }
-        while self.first_page + (self.pages.len() as u64) < number {
-            self.pages.push_back(Seat::Empty);
         }
     }
 
