@@ -1,8 +1,10 @@
 //! Work that may take its time: it has the processor when nobody else wants it.
 
+use std::cell::Cell;
 use std::io;
 use std::thread;
 
+use journal::storage::GivingWay;
 use tokio::sync::{Semaphore, oneshot};
 
 /// So much of it is done at the same time.
@@ -24,9 +26,23 @@ pub(crate) async fn run<Outcome: Send + 'static>(
     thread::Builder::new().name("background".into()).spawn(move || {
         // On Linux this is the thread alone. Where it may not, it competes with the others.
         let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
+        WAY.set(Some(GivingWay::new()));
         let _ = sender.send(work());
     })?;
     outcome.await.map_err(|_| io::Error::other("it panicked"))
+}
+
+thread_local! {
+    /// In the background: how it gives way.
+    static WAY: Cell<Option<GivingWay>> = const { Cell::new(None) };
+}
+
+/// Lets others have the processor, if this is work in the background.
+pub(crate) fn give_way() {
+    if let Some(mut way) = WAY.get() {
+        way.step();
+        WAY.set(Some(way));
+    }
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ mod listener;
 mod logging;
 mod mailbox;
 mod node;
+mod polite_storage;
 mod randomness;
 mod server;
 pub mod settings;

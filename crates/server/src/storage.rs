@@ -8,6 +8,7 @@ use journal::storage::{DirectoryStorage, MemoryStorage, Storage as Files};
 use journal::{FileJournal, FileOptions, Journal, MemoryJournal};
 
 use crate::data_directory::{DataDirectory, DataDirectoryError};
+use crate::polite_storage::PoliteStorage;
 use crate::randomness::random;
 
 /// Where a server keeps what it must not forget.
@@ -47,7 +48,7 @@ impl Storage {
                 let options = FileOptions { reserve_bytes, ..FileOptions::new(random()) };
                 Logs {
                     journal: Box::new(FileJournal::new(files, options)),
-                    checkpoints: Arc::new(DirectoryStorage::new(data.path())),
+                    checkpoints: Arc::new(PoliteStorage(DirectoryStorage::new(data.path()))),
                 }
             }
             Self::Memory => Logs {

@@ -1,10 +1,12 @@
 //! A deep queue stands there while others work: whether checkpoints hold anybody up.
 
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::load::Backlog;
 use super::progress::Progress;
@@ -15,6 +17,8 @@ use crate::target::Target;
 /// Messages of 1 KB that come and go each second beside the probe.
 const TRAFFIC_PER_S: u64 = 20_000;
 const TRAFFIC_BYTES: usize = 1024;
+/// How long a publish may wait beside one sync.
+const WAIT_MAX_US: u64 = 10_000;
 
 pub(super) fn run(arguments: &DepthArguments) -> Result<()> {
     let target = arguments.target.start(&[])?;
@@ -33,25 +37,50 @@ pub(super) fn run(arguments: &DepthArguments) -> Result<()> {
 
     let is_over = AtomicBool::new(false);
     let since = Instant::now();
-    let (mut confirms, passed) = thread::scope(|scope| {
+    let (mut confirms, mut syncs, passed) = thread::scope(|scope| {
         let traffic = scope.spawn(|| traffic(&target, TRAFFIC_PER_S * arguments.seconds));
         let probe = scope.spawn(|| probe(&target, &is_over));
+        let witness = scope.spawn(|| syncs_meanwhile(&target, &is_over));
         let passed = traffic.join().map_err(|_| anyhow!("the traffic has panicked"));
         is_over.store(true, Ordering::Relaxed);
         let confirms = probe.join().map_err(|_| anyhow!("the probe has panicked"))??;
-        anyhow::Ok((confirms, passed??))
+        let syncs = witness.join().map_err(|_| anyhow!("the disk's witness has panicked"))??;
+        anyhow::Ok((confirms, syncs, passed??))
     })?;
     progress.tell(&target, "steady", passed, since);
-    let quantile = |confirms: &mut Latencies, share| confirms.quantile_us(share).unwrap_or_default();
-    println!(
-        "{} lone publishes were confirmed after {} us in the middle, p99 {} us, p99.9 {} us, the slowest after {:.1} ms",
-        confirms.count(),
-        quantile(&mut confirms, 0.5),
-        quantile(&mut confirms, 0.99),
-        quantile(&mut confirms, 0.999),
-        f64::from(quantile(&mut confirms, 1.0)) / 1000.0
-    );
+    println!("lone publishes, until confirmed: {}", told(&mut confirms));
+    println!("4 KB written to another file beside them, and synced: {}", told(&mut syncs));
+    let slowest = |latencies: &mut Latencies| u64::from(latencies.quantile_us(1.0).unwrap_or_default());
+    let (waited_us, bar_us) = (slowest(&mut confirms), slowest(&mut syncs) + WAIT_MAX_US);
+    println!("the slowest: {waited_us} us (bar: {bar_us} us)");
+    if waited_us > bar_us {
+        bail!("a publish waited for {waited_us} us; the bar is {bar_us} us");
+    }
     Ok(())
+}
+
+fn told(latencies: &mut Latencies) -> String {
+    let [p50, p99, p999, slowest] =
+        [0.5, 0.99, 0.999, 1.0].map(|share| latencies.quantile_us(share).unwrap_or_default());
+    let count = latencies.count();
+    format!("{count}, p50 {p50} us, p99 {p99} us, p99.9 {p999} us, the slowest {slowest} us")
+}
+
+/// What the disk does for others meanwhile: one small synced write after the other.
+fn syncs_meanwhile(target: &Target, is_over: &AtomicBool) -> Result<Latencies> {
+    let mut syncs = Latencies::default();
+    let Some(folder) = target.data_dir() else { return Ok(syncs) };
+    let path = folder.join("witness");
+    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    while !is_over.load(Ordering::Relaxed) {
+        let started = Instant::now();
+        file.write_all_at(&[0; 4096], 0)?;
+        file.sync_data()?;
+        syncs.note(started.elapsed());
+        thread::sleep(Duration::from_millis(5));
+    }
+    fs::remove_file(&path)?;
+    Ok(syncs)
 }
 
 /// Publishes and consumes at a steady pace. How many messages there were.

@@ -7,11 +7,13 @@ use mistakes::{Mistake, is_planted};
 
 use super::format::{BLOCK_BYTES, ClaimRecord, HEADER_BYTES, SegmentHeader};
 use super::spares::Spare;
-use crate::storage::{Storage, StorageFile};
+use crate::storage::{GivingWay, Storage, StorageFile};
 use crate::{ClaimError, LostReason, SegmentName};
 
-/// Zeros are written in pieces of this size, each synced: a flood of them would delay the syncs of the log.
-const ZEROS_BYTES: usize = 1 << 20;
+/// Zeros are written in pieces of this size: nobody gets the processor while a piece is copied into the system's cache.
+const ZEROS_BYTES: usize = 64 << 10;
+/// Zeros are synced each time that so many are written: a flood of them would delay the syncs of the log.
+const ZEROS_SYNCED_BYTES: u64 = 1 << 20;
 
 const SEGMENT: &str = ".seg";
 const SPARE: &str = ".spare";
@@ -446,7 +448,7 @@ const REMOVED_AT_ONCE_BYTES_MAX: u64 = 4 << 20;
 fn fill(file: &NamedFile, bytes: u64, go_on: impl Fn() -> bool) -> Result<bool, Failure> {
     // First of all the room: who comes too late for it is told before anything was written.
     file.preallocate(bytes)?;
-    let zeros = vec![0; ZEROS_BYTES];
+    let (zeros, mut way) = ([0; ZEROS_BYTES], GivingWay::new());
     let mut offset = 0;
     while offset < bytes {
         if !go_on() {
@@ -454,8 +456,11 @@ fn fill(file: &NamedFile, bytes: u64, go_on: impl Fn() -> bool) -> Result<bool, 
         }
         let piece = (bytes - offset).min(ZEROS_BYTES as u64);
         file.write(&mut [IoSlice::new(&zeros[..piece as usize])], offset)?;
-        file.sync()?;
         offset += piece;
+        if offset.is_multiple_of(ZEROS_SYNCED_BYTES) || offset == bytes {
+            file.sync()?;
+        }
+        way.step();
     }
     Ok(true)
 }

@@ -6,6 +6,7 @@
 
 mod copy;
 mod directory;
+mod giving_way;
 mod memory;
 
 use std::io::{self, IoSlice};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 pub use self::copy::copy;
 pub use self::directory::DirectoryStorage;
+pub use self::giving_way::GivingWay;
 pub use self::memory::MemoryStorage;
 
 /// A tree of folders and files.
