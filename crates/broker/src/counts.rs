@@ -105,6 +105,18 @@ pub struct Totals {
     pub tasks_failed: u64,
 }
 
+/// What a message takes beside its body, about: its properties, where it goes, its place.
+const AROUND_BODY_BYTES: u64 = 64;
+
+impl Totals {
+    /// About how many bytes all messages take in the journal: their bodies, and what is around each.
+    #[must_use]
+    pub fn messages_bytes(&self) -> u64 {
+        let messages = self.messages_ready + self.messages_unacked;
+        self.messages_ready_bytes + self.messages_unacked_bytes + messages * AROUND_BODY_BYTES
+    }
+}
+
 impl Counters {
     pub(crate) fn delivered(&mut self, redelivered: bool) {
         self.delivered += 1;

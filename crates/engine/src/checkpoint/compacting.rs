@@ -24,6 +24,8 @@ const FILE_BYTES_MAX_WHEN_LOW: u64 = 1024 * 1024;
 const PLACE_BYTES: u64 = 24;
 /// So many bytes of journal come and go for each byte of rows that is read to find out what to do.
 const BYTES_PER_ROW_BYTE: u64 = 4;
+/// Where nothing says that anything is due: not all that may go is counted, results of tasks are not.
+const BYTES_PER_ROW_BYTE_UNASKED: u64 = 32;
 
 /// What a compaction is planned from.
 #[derive(Debug)]
@@ -39,14 +41,30 @@ pub(super) struct Candidates {
     pub(super) is_low: bool,
 }
 
-/// When the rows were last looked at.
+/// What there is to go by without a look at the rows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Signs {
+    /// Checkpoints written since the start.
+    pub(super) written: u64,
+    /// Compactions that the journal has done since the start.
+    pub(super) compacted: u64,
+    /// What the files take that may be compacted.
+    pub(super) file_bytes: u64,
+    /// What all messages weigh that wait or are held, in whatever file they are.
+    pub(super) waiting_bytes: u64,
+    /// What the rows take that would be read.
+    pub(super) row_bytes: u64,
+    /// What has gone to the journal between two checkpoints.
+    pub(super) segment_bytes: u64,
+}
+
+/// When the rows were last looked at, and what was found.
 #[derive(Debug, Default)]
 pub(super) struct LastLook {
-    /// Checkpoints that were written by then.
-    written: u64,
-    /// Compactions that the journal had done by then.
-    compacted: u64,
-    /// Both, when it was last asked whether to look.
+    signs: Signs,
+    /// The files would have had to take so much more, or twice of what waits would have had to be less, for a compaction to be due.
+    short_bytes: u64,
+    /// What was written and compacted when it was last asked whether to look.
     considered: (u64, u64),
 }
 
@@ -56,24 +74,35 @@ impl LastLook {
         std::mem::replace(&mut self.considered, (written, compacted)) != (written, compacted)
     }
 
-    /// Whether it is time for another one, and takes note of it. There is something new after a checkpoint and after a compaction;
-    /// the more rows there are, the more has to be written in between.
-    pub(super) fn is_due(
-        &mut self,
-        written: u64,
-        compacted: u64,
-        runs: &[Arc<Run>],
-        segment_bytes: u64,
-    ) -> bool {
-        let row_bytes: u64 = runs.iter().map(|run| run.bytes).sum();
-        let new_bytes = (written - self.written) * segment_bytes;
-        let is_due = compacted > self.compacted
-            || (written > self.written && new_bytes >= row_bytes * BYTES_PER_ROW_BYTE);
+    /// Whether it is time for another one, and takes note of it. There is something new after a compaction; else if files have
+    /// grown, or less waits, by as much as was wanted. The more rows there are, the more has to be written in between.
+    pub(super) fn is_due(&mut self, now: Signs) -> bool {
+        let new_bytes = (now.written - self.signs.written) * now.segment_bytes;
+        let gone_bytes = self.signs.waiting_bytes.saturating_sub(now.waiting_bytes);
+        let is_near = now.file_bytes + 2 * gone_bytes >= self.signs.file_bytes + self.short_bytes;
+        let per_row_byte = if is_near { BYTES_PER_ROW_BYTE } else { BYTES_PER_ROW_BYTE_UNASKED };
+        let is_due = now.compacted > self.signs.compacted
+            || (new_bytes > 0 && new_bytes >= now.row_bytes * per_row_byte);
         if is_due {
-            (self.written, self.compacted) = (written, compacted);
+            // Until it is known what is found, anything may be due.
+            *self = Self { signs: now, short_bytes: 0, ..*self };
         }
         is_due
     }
+
+    /// Takes what the look has found.
+    pub(super) fn found(&mut self, short_bytes: u64) {
+        self.short_bytes = short_bytes;
+    }
+}
+
+/// What a look at the rows has found.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// What is to be compacted, if that is due.
+    pub(super) compaction: Option<Compaction>,
+    /// The files take so much less than makes it due.
+    pub(super) short_bytes: u64,
 }
 
 impl Candidates {
@@ -82,12 +111,8 @@ impl Candidates {
         self.bytes() > self.slack_bytes
     }
 
-    /// What to compact, if that is due.
-    pub(super) fn plan(
-        &self,
-        store: &CheckpointStore,
-        runs: &[Arc<Run>],
-    ) -> Result<Option<Compaction>, CheckpointError> {
+    /// Looks what lives in the files, and plans a compaction if that is due.
+    pub(super) fn look(&self, store: &CheckpointStore, runs: &[Arc<Run>]) -> Result<Found, CheckpointError> {
         let places = Places::of(&self.files);
         let mut live_bytes = vec![0; self.files.len()];
         store.bodies(runs, |body| {
@@ -100,17 +125,20 @@ impl Candidates {
                 live_bytes[file] += self.entry_bytes;
             }
         }
-        let is_due = self.bytes() > 2 * live_bytes.iter().sum::<u64>() + self.slack_bytes;
+        let due_above_bytes = 2 * live_bytes.iter().sum::<u64>() + self.slack_bytes;
+        let short_bytes = due_above_bytes.saturating_sub(self.bytes());
+        let is_due = self.bytes() > due_above_bytes;
         let chosen = if is_due { self.choose(&live_bytes) } else { Vec::new() };
         if chosen.is_empty() {
-            return Ok(None);
+            return Ok(Found { compaction: None, short_bytes });
         }
         let survivors = self.survivors(store, runs, &places, &chosen)?;
         let sources: Vec<SegmentName> = chosen.iter().map(|file| self.files[*file].name()).collect();
-        Ok(Some(Compaction { sources, survivors }))
+        Ok(Found { compaction: Some(Compaction { sources, survivors }), short_bytes })
     }
 
-    fn bytes(&self) -> u64 {
+    /// What they take.
+    pub(super) fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
@@ -260,18 +288,47 @@ mod tests {
 
     #[test]
     fn many_rows_are_looked_at_seldom() {
-        let run = |bytes| {
-            let (index, filters) = (crate::run::Index::default(), crate::run::Filters::default());
-            let weight = crate::run::Weight::default();
-            vec![Arc::new(Run { number: 1, bytes, checksum: 0, rows: 1, weight, index, filters })]
+        let signs = |row_bytes, written| Signs {
+            written,
+            row_bytes,
+            segment_bytes: 64,
+            file_bytes: 500,
+            ..Signs::default()
         };
         let mut last = LastLook::default();
-        let due_at = |last: &mut LastLook, bytes, range: Range<u64>| -> Vec<u64> {
-            range.filter(|written| last.is_due(*written, 0, &run(bytes), 64)).collect()
+        let due_at = |last: &mut LastLook, row_bytes, range: Range<u64>| -> Vec<u64> {
+            range.filter(|written| last.is_due(signs(row_bytes, *written))).collect()
         };
         assert_eq!(due_at(&mut last, 10, 0..4), [1, 2, 3]);
         assert_eq!(due_at(&mut last, 80, 3..15), [8, 13]);
-        assert!(!last.is_due(13, 0, &run(10), 64) && last.is_due(13, 1, &run(80), 64), "after a compaction");
-        assert!(!last.is_due(13, 1, &run(10), 64));
+        let compacted = |row_bytes| Signs { compacted: 1, ..signs(row_bytes, 13) };
+        assert!(!last.is_due(signs(10, 13)) && last.is_due(compacted(80)), "after a compaction");
+        assert!(!last.is_due(compacted(10)));
+    }
+
+    #[test]
+    fn what_is_far_from_being_due_is_not_looked_at() {
+        let mut last = LastLook::default();
+        let mut written = 0;
+        let mut is_due = |last: &mut LastLook, file_bytes, waiting_bytes| {
+            written += 1;
+            let (row_bytes, segment_bytes) = (16, 64);
+            let now = Signs { written, file_bytes, waiting_bytes, row_bytes, segment_bytes, compacted: 0 };
+            last.is_due(now)
+        };
+        assert!(is_due(&mut last, 1000, 900));
+        last.found(300);
+        assert!(
+            !is_due(&mut last, 1299, 900) && !is_due(&mut last, 1299, 5000) && is_due(&mut last, 1300, 900)
+        );
+        last.found(300);
+        assert!(!is_due(&mut last, 1300, 751) && is_due(&mut last, 1300, 750), "less waits");
+        last.found(300);
+        assert!(!is_due(&mut last, 1100, 700) && is_due(&mut last, 1100, 500), "files were freed meanwhile");
+        last.found(300);
+        assert!(
+            (0..7).all(|_| !is_due(&mut last, 1100, 500)) && is_due(&mut last, 1100, 500),
+            "after a while"
+        );
     }
 }

@@ -4,10 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use broker::{LeftRows, Lsn};
-use journal::{Compaction, SegmentInfo};
+use journal::SegmentInfo;
 
 use super::PendingSeal;
-use super::compacting::Candidates;
+use super::compacting::{Candidates, Found};
 use super::dead_rows::DeadRows;
 use super::live::{BlockPlace, live_entries};
 use super::manifest::{Manifest, RunName, StateFiles};
@@ -55,8 +55,8 @@ pub struct CheckpointDone {
     pub(super) manifest: Manifest,
     /// What the journal may let go, if a new checkpoint was written.
     pub(super) space: Option<Space>,
-    /// What the journal is to compact.
-    pub(super) compaction: Option<Compaction>,
+    /// What the journal's old files are kept for, if that was looked at.
+    pub(super) found: Option<Found>,
 }
 
 /// What the journal is still needed for.
@@ -98,9 +98,9 @@ impl CheckpointJob {
             Work::Flush { sealed, segments } => flush(&store, number, runs, manifest, &sealed, &segments),
             Work::Merge { count } => merge(&store, number, runs, manifest, count),
             Work::Compact(candidates) => {
-                let compaction = candidates.plan(&store, &runs)?;
+                let found = Some(candidates.look(&store, &runs)?);
                 let position = manifest.position;
-                Ok(CheckpointDone { position, run_bytes: 0, runs, manifest, space: None, compaction })
+                Ok(CheckpointDone { position, run_bytes: 0, runs, manifest, space: None, found })
             }
         }
     }
@@ -136,7 +136,7 @@ fn flush(
     let live = live_entries(&runs, &segments, beside, |place| entries_in(store, place));
     let trim_before = older.map(Lsn::next);
     let space = Some(Space { trim_before, live, beside: beside_rows(sealed, trim_before) });
-    Ok(CheckpointDone { position: manifest.position, run_bytes, runs, manifest, space, compaction: None })
+    Ok(CheckpointDone { position: manifest.position, run_bytes, runs, manifest, space, found: None })
 }
 
 fn merge(
@@ -152,14 +152,7 @@ fn merge(
     runs.splice(..count, [run]);
     manifest.state = named(&runs);
     store.write_manifest(&manifest)?;
-    Ok(CheckpointDone {
-        position: manifest.position,
-        run_bytes,
-        runs,
-        manifest,
-        space: None,
-        compaction: None,
-    })
+    Ok(CheckpointDone { position: manifest.position, run_bytes, runs, manifest, space: None, found: None })
 }
 
 fn named<'a>(runs: impl IntoIterator<Item = &'a Arc<Run>>) -> StateFiles {

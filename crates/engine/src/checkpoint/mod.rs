@@ -29,7 +29,7 @@ use crate::pins::PinsJob;
 use crate::run::Run;
 pub(crate) use by_key::RunsByKey;
 pub(crate) use compacting::Places;
-use compacting::{Candidates, LastLook};
+use compacting::{Candidates, Found, LastLook, Signs};
 
 pub use damage::CheckpointDamage;
 pub(crate) use damage::HALT_REMEDY;
@@ -168,11 +168,14 @@ impl Engine {
                     }
                 }
             }
-            Ok(CheckpointDone { position, run_bytes, runs, manifest, space, compaction }) => {
+            Ok(CheckpointDone { position, run_bytes, runs, manifest, space, found }) => {
                 checkpoints.to_merge = merging::due(&runs);
                 (checkpoints.runs, checkpoints.manifest) = (runs, Some(manifest));
-                if let (Some(writer), Some(compaction)) = (&mut self.writer, compaction) {
-                    writer.compact(compaction);
+                if let Some(Found { compaction, short_bytes }) = found {
+                    checkpoints.last_look.found(short_bytes);
+                    if let (Some(writer), Some(compaction)) = (&mut self.writer, compaction) {
+                        writer.compact(compaction);
+                    }
                 }
                 let Some(space) = space else { return };
                 let sealed = checkpoints.sealed.take();
@@ -315,8 +318,18 @@ impl Engine {
             entry_bytes: self.settings.entry_bytes_target as u64,
             is_low: self.room.is_low,
         };
-        let runs = &checkpoints.runs;
-        if !candidates.are_many() || !checkpoints.last_look.is_due(written, compacted, runs, segment_bytes) {
+        if !candidates.are_many() {
+            return None;
+        }
+        let signs = Signs {
+            written,
+            compacted,
+            file_bytes: candidates.bytes(),
+            waiting_bytes: self.broker.totals().messages_bytes(),
+            row_bytes: checkpoints.runs.iter().map(|run| run.bytes).sum(),
+            segment_bytes,
+        };
+        if !checkpoints.last_look.is_due(signs) {
             return None;
         }
         let manifest = checkpoints.manifest.clone()?;
