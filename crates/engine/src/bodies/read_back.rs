@@ -18,12 +18,15 @@ pub(crate) struct ReadBack {
     budget_bytes: u64,
     /// Where something was last found: the next is mostly there too. Empty if nowhere.
     last: (Lsn, u32, Bytes),
+    /// Where nothing was last found, and there is no part of this entry: the next is mostly not there either. Empty if nowhere.
+    last_gap: (Lsn, Range<u32>),
 }
 
 impl ReadBack {
     pub(crate) fn new(budget_bytes: u64) -> Self {
         let (parts, order) = (BTreeMap::new(), VecDeque::new());
-        Self { parts, order, bytes: 0, budget_bytes, last: (Lsn::NONE, 0, Bytes::new()) }
+        let (last, last_gap) = ((Lsn::NONE, 0, Bytes::new()), (Lsn::NONE, 0..0));
+        Self { parts, order, bytes: 0, budget_bytes, last, last_gap }
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -38,6 +41,7 @@ impl ReadBack {
     /// Adds a part. The newest one always stays, however large: somebody waits for it.
     pub(crate) fn insert(&mut self, lsn: Lsn, start: u32, bytes: Bytes) {
         self.bytes += bytes.len() as u64;
+        self.last_gap = (Lsn::NONE, 0..0);
         match self.parts.insert((lsn, start), bytes) {
             Some(replaced) => self.bytes -= replaced.len() as u64,
             None => self.order.push_back((lsn, start)),
@@ -56,12 +60,21 @@ impl ReadBack {
         if let Some(found) = slice(*start, part, &range).filter(|_| *last_lsn == lsn) {
             return Some(found);
         }
-        let (&(_, start), part) = self.parts.range((lsn, 0)..=(lsn, range.start)).next_back()?;
-        let found = slice(start, part, &range);
-        if found.is_some() {
-            self.last = (lsn, start, part.clone());
+        let (gap_lsn, gap) = &self.last_gap;
+        if *gap_lsn == lsn && gap.contains(&range.start) {
+            return None;
         }
-        found
+        let before = self.parts.range((lsn, 0)..=(lsn, range.start)).next_back();
+        let found = before.and_then(|((_, start), part)| Some((*start, part, slice(*start, part, &range)?)));
+        if let Some((start, part, found)) = found {
+            self.last = (lsn, start, part.clone());
+            return Some(found);
+        }
+        let after = self.parts.range((lsn, range.start.saturating_add(1))..=(lsn, u32::MAX)).next();
+        // Parts may overlap: what begins behind the end of the one before is in no other.
+        let from = before.map_or(0, |((_, start), part)| start.saturating_add(part.len() as u32));
+        self.last_gap = (lsn, from..after.map_or(u32::MAX, |((_, start), _)| *start));
+        None
     }
 }
 
@@ -88,5 +101,19 @@ mod tests {
         assert_eq!(cache.bytes(), 80);
         cache.insert(Lsn(4), 0, vec![4; 1000].into());
         assert_eq!((cache.bytes(), cache.find(Lsn(4), 0..1000).is_some()), (1000, true));
+    }
+
+    #[test]
+    fn what_comes_into_a_gap_is_found() {
+        let mut cache = ReadBack::new(1000);
+        cache.insert(Lsn(1), 0, vec![1; 40].into());
+        cache.insert(Lsn(1), 100, vec![3; 40].into());
+        assert!(cache.find(Lsn(1), 40..50).is_none() && cache.find(Lsn(1), 90..100).is_none());
+        assert_eq!(cache.find(Lsn(1), 100..110).unwrap(), vec![3; 10], "behind the gap");
+        assert!(cache.find(Lsn(1), 60..70).is_none() && cache.find(Lsn(1), 140..150).is_none());
+        assert_eq!(cache.find(Lsn(1), 0..40).unwrap(), vec![1; 40], "before it");
+        cache.insert(Lsn(1), 40, vec![2; 60].into());
+        assert_eq!(cache.find(Lsn(1), 60..70).unwrap(), vec![2; 10]);
+        assert!(cache.find(Lsn(2), 60..70).is_none());
     }
 }
