@@ -66,6 +66,14 @@ impl Cursor {
         Some(byte)
     }
 
+    /// Reads four integers at once, if each of them is below 128.
+    pub(crate) fn four_below_128(&mut self) -> Option<[u8; 4]> {
+        let four: [u8; 4] = self.bytes.get(self.position..self.position + 4)?.try_into().ok()?;
+        let is_short = u32::from_ne_bytes(four) & 0x8080_8080 == 0;
+        self.position += if is_short { 4 } else { 0 };
+        is_short.then_some(four)
+    }
+
     pub(crate) fn varint(&mut self) -> Option<u64> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
