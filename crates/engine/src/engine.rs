@@ -64,6 +64,10 @@ pub struct Engine {
     /// Connections that wait for credit.
     pub(crate) starved: Vec<ConnectionId>,
     pub(crate) bodies: Bodies,
+    /// Something was submitted since it was last looked how many of the bodies in memory are still needed.
+    pub(crate) may_forget: bool,
+    /// When that is looked at next, at the earliest.
+    pub(crate) forget_look_at: Timestamp,
     pub(crate) reads: Reads,
     pub(crate) loads: Loads,
     pub(crate) parked: Parked,
@@ -72,6 +76,11 @@ pub struct Engine {
     pub(crate) room: RoomWatch,
     pub(crate) failed: Option<String>,
 }
+
+/// So often, at most, it is looked how many of the bodies in memory are still needed, in milliseconds: it takes a look at each queue.
+const FORGET_EVERY_MS: u64 = 100;
+/// Bodies are let go of when there are so many bytes of them for each byte of a message that still waits.
+const FORGOTTEN_PER_WAITING: u64 = 4;
 
 /// Who asks for what time brings. No connection has this number.
 pub(crate) const CLOCK: ConnectionId = ConnectionId(0);
@@ -121,7 +130,7 @@ impl Engine {
             self.submit_failed(commands);
             return;
         }
-        self.was_busy = true;
+        (self.was_busy, self.may_forget) = (true, true);
         // Nothing of this boot is told before it is written down that there is this boot.
         self.entry_wanted |= self.appended < self.began_at;
         self.measure_room(now, connection);
@@ -178,6 +187,7 @@ impl Engine {
         self.return_credit();
         self.push_staged();
         self.consider_checkpoint(now);
+        self.forget_what_few_need(now);
     }
 
     /// Does what is due.
@@ -185,6 +195,7 @@ impl Engine {
         if self.look_at().is_some_and(|at| at <= now) {
             self.pump(now);
         }
+        self.forget_what_few_need(now);
         let is_due = self.broker.next_deadline().is_some_and(|deadline| deadline <= now);
         if !is_due || self.failed.is_some() {
             return self.commit(now);
@@ -202,7 +213,7 @@ impl Engine {
             return None;
         }
         let flush_at = if self.appended == self.durable { self.flush_at } else { None };
-        [flush_at, self.look_at(), self.broker.next_deadline()].into_iter().flatten().min()
+        [flush_at, self.look_at(), self.forget_at(), self.broker.next_deadline()].into_iter().flatten().min()
     }
 
     /// False while the connection has published more than may be under way: it should not be read from until its
@@ -258,12 +269,38 @@ impl Engine {
     /// read back from the journal when somebody wants them. To be called every few seconds.
     pub fn rest(&mut self) {
         let was_busy = std::mem::take(&mut self.was_busy);
-        if !was_busy && self.is_drained() && self.waiting.is_empty() && self.reads.is_empty() {
-            self.out.entry.bytes = BytesMut::new();
-            self.out.effects.shrink_to_fit();
-            self.bodies.rest();
-            self.checkpoints.rest();
+        if !was_busy && self.is_quiet() {
+            self.let_go_of_memory();
         }
+    }
+
+    fn let_go_of_memory(&mut self) {
+        self.out.entry.bytes = BytesMut::new();
+        self.out.effects.shrink_to_fit();
+        self.bodies.rest();
+        self.checkpoints.rest();
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.is_drained() && self.waiting.is_empty() && self.reads.is_empty()
+    }
+
+    /// Lets go of the bodies in memory when most of them are of messages that are gone: where there are a thousand vhosts, what
+    /// each of them keeps counts.
+    fn forget_what_few_need(&mut self, now: Timestamp) {
+        if self.forget_at().is_some_and(|at| at <= now) {
+            self.forget_look_at = Timestamp(now.0 + FORGET_EVERY_MS);
+            self.may_forget = false;
+            let waiting_bytes = self.broker.totals().messages_bytes();
+            if self.bodies.resident_bytes() > waiting_bytes * FORGOTTEN_PER_WAITING {
+                self.let_go_of_memory();
+            }
+        }
+    }
+
+    /// When it is to be looked how many of the bodies in memory are still needed.
+    fn forget_at(&self) -> Option<Timestamp> {
+        (self.may_forget && self.is_quiet() && self.bodies.are_many()).then_some(self.forget_look_at)
     }
 
     /// Gives a table of the core to `act`, with the list of what is wanted of it. For tests: what `act` changes is in no journal, and survives

@@ -128,6 +128,8 @@ impl Engine {
             lone: Lone::default(),
             submitting: false,
             was_busy: false,
+            may_forget: false,
+            forget_look_at: Timestamp(0),
             helper: None,
             flush_at: None,
             links: NumberMap::default(),

@@ -41,6 +41,8 @@ pub(crate) enum Found {
 
 /// Of the budget, one in this many parts is for entries that were read again.
 const READ_BACK_SHARE: u64 = 4;
+/// Of the budget, one in this many parts is kept without asking who needs it.
+const WORTH_A_LOOK_SHARE: u64 = 8;
 /// Of the budget, one in this many parts is for envelopes that are not journaled.
 const VOLATILE_SHARE: u64 = 2;
 
@@ -108,6 +110,11 @@ impl Bodies {
     /// Bytes in memory.
     pub(crate) fn resident_bytes(&self) -> u64 {
         self.recent.bytes() + self.blocks.resident_bytes() + self.read_back.bytes()
+    }
+
+    /// Whether what the journal has takes enough that it is worth something to look who needs it.
+    pub(crate) fn are_many(&self) -> bool {
+        self.recent.bytes() + self.read_back.bytes() > self.budget_bytes / WORTH_A_LOOK_SHARE
     }
 
     /// Lets go of all that the journal has. What is in no entry stays.

@@ -1,6 +1,9 @@
 //! A vhost that nobody uses takes nothing, and is there at once when somebody does.
 
-use crate::bench::{Bench, body, consume, declare, publish, transient};
+use broker::{Operation, Timestamp};
+use engine::Settings;
+
+use crate::bench::{Bench, ack, body, consume, declare, publish, transient};
 
 #[test]
 fn a_boot_is_written_down_with_the_first_thing_that_is_asked_and_before_anything_is_told() {
@@ -72,4 +75,33 @@ fn what_is_under_way_does_not_rest() {
     assert_eq!(bench.engine.counts().body_cache_bytes, busy_bytes);
     bench.settle();
     assert_eq!(bench.drain_queue("q"), ["m1"]);
+}
+
+#[test]
+fn bodies_that_few_need_are_let_go_of_and_the_few_are_read_back() {
+    let mut bench = Bench::with(Settings { body_cache_bytes: 4 << 20, ..Settings::default() });
+    let one = bench.connect();
+    bench.ask(one, [declare("q", true)]);
+    for number in 1..=1000 {
+        bench.ask(one, [publish("q", body(number, 1000))]);
+        bench.settle();
+    }
+    let tick = |bench: &mut Bench| {
+        bench.now = Timestamp(bench.now.0 + 1000);
+        bench.engine.tick(bench.now);
+        bench.engine.counts().body_cache_bytes
+    };
+    assert!(tick(&mut bench) > 1_000_000, "all of them wait");
+
+    let two = bench.connect();
+    bench.ask(two, [consume("q", false)]);
+    bench.settle();
+    bench.ask(two, [ack(899, true)]);
+    bench.settle();
+    assert_eq!(tick(&mut bench), 0, "one in ten waits");
+    assert_eq!(bench.engine.next_deadline(), None, "there is nothing more to look for");
+    bench.ask(two, [Operation::CloseSession]);
+    bench.settle();
+    let expected: Vec<String> = (900..=1000).map(|number| format!("m{number} again")).collect();
+    assert_eq!(bench.drain_queue("q"), expected);
 }
