@@ -66,7 +66,7 @@ pub struct Engine {
     pub(crate) bodies: Bodies,
     /// Something was submitted since it was last looked how many of the bodies in memory are still needed.
     pub(crate) may_forget: bool,
-    /// When that is looked at next, at the earliest.
+    /// When that is looked at.
     pub(crate) forget_look_at: Timestamp,
     pub(crate) reads: Reads,
     pub(crate) loads: Loads,
@@ -77,8 +77,9 @@ pub struct Engine {
     pub(crate) failed: Option<String>,
 }
 
-/// So often, at most, it is looked how many of the bodies in memory are still needed, in milliseconds: it takes a look at each queue.
-const FORGET_EVERY_MS: u64 = 100;
+/// When nothing was submitted for so long, in milliseconds, it is looked how many of the bodies in memory are still needed. Whoever is
+/// busy needs their memory for the next ones.
+const FORGET_AFTER_MS: u64 = 100;
 /// Bodies are let go of when there are so many bytes of them for each byte of a message that still waits.
 const FORGOTTEN_PER_WAITING: u64 = 4;
 
@@ -131,6 +132,7 @@ impl Engine {
             return;
         }
         (self.was_busy, self.may_forget) = (true, true);
+        self.forget_look_at = Timestamp(now.0 + FORGET_AFTER_MS);
         // Nothing of this boot is told before it is written down that there is this boot.
         self.entry_wanted |= self.appended < self.began_at;
         self.measure_room(now, connection);
@@ -289,7 +291,6 @@ impl Engine {
     /// each of them keeps counts.
     fn forget_what_few_need(&mut self, now: Timestamp) {
         if self.forget_at().is_some_and(|at| at <= now) {
-            self.forget_look_at = Timestamp(now.0 + FORGET_EVERY_MS);
             self.may_forget = false;
             let waiting_bytes = self.broker.totals().messages_bytes();
             if self.bodies.resident_bytes() > waiting_bytes * FORGOTTEN_PER_WAITING {
