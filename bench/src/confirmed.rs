@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 /// Which publishes are confirmed: all up to one of them, and those that a broker confirmed out of order.
 #[derive(Debug, Default)]
-pub(crate) struct Confirmed {
+pub struct Confirmed {
     up_to: u64,
     beyond: BTreeSet<u64>,
 }
 
 impl Confirmed {
     /// The broker confirmed one publish, or all up to it.
-    pub(crate) fn on_ack(&mut self, tag: u64, multiple: bool) {
+    pub fn on_ack(&mut self, tag: u64, multiple: bool) {
         if multiple {
             self.up_to = self.up_to.max(tag);
             self.beyond.retain(|&beyond| beyond > tag);
@@ -24,12 +24,12 @@ impl Confirmed {
     }
 
     /// All publishes up to this one are confirmed.
-    pub(crate) fn up_to(&self) -> u64 {
+    pub fn up_to(&self) -> u64 {
         self.up_to
     }
 
     /// How many publishes are confirmed.
-    pub(crate) fn count(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.up_to + self.beyond.len() as u64
     }
 }

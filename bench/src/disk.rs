@@ -7,17 +7,17 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use super::latency::Latencies;
+use crate::Latencies;
 
 /// How fast synced writes are, into a file that was written once with zeros.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct DiskSpeed {
+pub struct DiskSpeed {
     /// One write of 4 KB with fdatasync.
-    pub(crate) sync_4k_p50_us: u32,
+    pub sync_4k_p50_us: u64,
     /// As above.
-    pub(crate) sync_4k_p99_us: u32,
+    pub sync_4k_p99_us: u64,
     /// Writes of 1 MB with fdatasync each.
-    pub(crate) synced_mb_per_s: f64,
+    pub synced_mb_per_s: f64,
 }
 
 const FILE_BYTES: usize = 64 << 20;
@@ -25,7 +25,7 @@ const MEGABYTE: usize = 1 << 20;
 
 impl DiskSpeed {
     /// Measures in this folder.
-    pub(crate) fn measure(folder: &Path, small: bool) -> Result<Self> {
+    pub fn measure(folder: &Path, small: bool) -> Result<Self> {
         let path = folder.join("calibration");
         let mut file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
         file.write_all(&vec![0; FILE_BYTES])?;
@@ -47,11 +47,7 @@ impl DiskSpeed {
             file.sync_data()?;
         }
         let synced_mb_per_s = (megabytes * MEGABYTE) as f64 / 1e6 / started.elapsed().as_secs_f64();
-        let quantile = |latencies: &mut Latencies, share| latencies.quantile_us(share).unwrap_or_default();
-        Ok(Self {
-            sync_4k_p50_us: quantile(&mut latencies, 0.5),
-            sync_4k_p99_us: quantile(&mut latencies, 0.99),
-            synced_mb_per_s,
-        })
+        let quantile = |share| latencies.quantile_us(share).unwrap_or_default();
+        Ok(Self { sync_4k_p50_us: quantile(0.5), sync_4k_p99_us: quantile(0.99), synced_mb_per_s })
     }
 }

@@ -2,7 +2,6 @@
 
 mod abuse;
 mod bench;
-mod confirmed;
 mod crash;
 mod deny;
 mod depth;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use bench::Subject;
 use tempfile::TempDir;
 use testkit::amqp::Endpoint;
 use testkit::server::{ForebayServer, ProcessUsage, ServerOptions};
@@ -101,6 +102,15 @@ impl Target {
         }
     }
 
+    /// As the bench wants it.
+    pub(crate) fn subject(&self) -> Subject {
+        let pid = match self {
+            Self::Fresh { server, .. } => Some(server.process_id()),
+            Self::Running { pid, .. } => *pid,
+        };
+        Subject { endpoint: self.endpoint(), pid }
+    }
+
     /// What the broker has used so far, where that can be known.
     pub(crate) fn usage(&self) -> Option<ProcessUsage> {
         match self {
@@ -110,6 +120,7 @@ impl Target {
     }
 }
 
-fn target_dir() -> PathBuf {
+/// Where builds go.
+pub(crate) fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace_root().join("target"), PathBuf::from)
 }

@@ -1,4 +1,4 @@
-//! The consuming side of a run: hundreds of deliveries in one read.
+//! The consuming side of a load: hundreds of deliveries in one read.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,10 +8,10 @@ use std::time::Duration;
 use amqp_wire::{Frame, FrameKind, FrameScanner, Method, hot};
 use anyhow::{Context, Result, bail};
 
-use super::latency::Latencies;
-use super::measure::Run;
+use super::Run;
 use super::publisher::stamp_of;
-use super::workload::Workload;
+use crate::workload::Safety;
+use crate::{Latencies, Workload};
 
 const READ_BYTES: usize = 256 * 1024;
 
@@ -24,8 +24,9 @@ pub(super) fn run(socket: TcpStream, run: &Run, workload: &Workload, frame_max: 
         socket,
         run,
         ack_every: workload.ack_every,
-        timed_every: if workload.confirm_window == Some(1) { 1 } else { TIMED_EVERY },
+        timed_every: if is_slow(workload) { 1 } else { TIMED_EVERY },
         received: 0,
+        told: 0,
         out: Vec::new(),
         latencies: Latencies::default(),
     };
@@ -41,8 +42,15 @@ struct Consumer<'a> {
     ack_every: Option<u64>,
     timed_every: u64,
     received: u64,
+    /// What is in [`Run::received`] of this one.
+    told: u64,
     out: Vec<u8>,
     latencies: Latencies,
+}
+
+/// So few messages that each can be timed.
+fn is_slow(workload: &Workload) -> bool {
+    workload.safety == Safety::Confirms(1) || workload.rate_per_s.is_some()
 }
 
 impl Consumer<'_> {
@@ -61,7 +69,8 @@ impl Consumer<'_> {
             let consumed = scanner.consumed_bytes();
             input.copy_within(consumed..filled, 0);
             filled -= consumed;
-            self.run.received.store(self.received, Ordering::Relaxed);
+            self.run.received.fetch_add(self.received - self.told, Ordering::Relaxed);
+            self.told = self.received;
             if !self.out.is_empty() {
                 self.socket.write_all(&self.out)?;
                 self.out.clear();

@@ -6,17 +6,15 @@ use std::time::{Duration, Instant};
 
 use amqp_wire::{PropertiesView, basic, hot};
 use anyhow::{Context, Result, bail, ensure};
+use bench::{Latencies, Times};
 use testkit::amqp::{Endpoint, Peer, short};
 use testkit::http::{HttpPeer, Request};
 
-use super::latency::Latencies;
 use crate::target::Target;
 
 /// What was measured.
 #[derive(Debug)]
 pub(super) struct CallFigures {
-    /// Calls that waited at the same time.
-    pub(super) callers: usize,
     pub(super) calls_per_s: f64,
     /// Processor time of the server for each call; `None` where it is not known which process it is.
     pub(super) server_us: Option<f64>,
@@ -27,12 +25,7 @@ const CHANNEL: u16 = 1;
 const QUEUE: &str = "bench.call";
 
 /// Lets so many callers ask for so long, each one thing at a time, and one worker answer them.
-pub(super) fn measure(
-    target: &Target,
-    callers: usize,
-    warm_up: Duration,
-    measured: Duration,
-) -> Result<CallFigures> {
+pub(super) fn measure(target: &Target, callers: usize, times: Times) -> Result<CallFigures> {
     let http = target.http_address().context("this workload needs a server of its own: leave out --url")?;
     let declared = HttpPeer::open(&http)?.call(&Request::put(format!("/v1/queues/{QUEUE}")).json("{}"))?;
     ensure!(matches!(declared.status, 200 | 201), "no task queue: {}", declared.text());
@@ -49,10 +42,10 @@ pub(super) fn measure(
                 })
             })
             .collect();
-        thread::sleep(warm_up);
+        thread::sleep(times.warm_up);
         let (before, started) = (target.usage(), Instant::now());
         counting.store(true, Ordering::Relaxed);
-        thread::sleep(measured);
+        thread::sleep(times.measured);
         counting.store(false, Ordering::Relaxed);
         let (after, elapsed) = (target.usage(), started.elapsed());
         stopping.store(true, Ordering::Relaxed);
@@ -61,15 +54,15 @@ pub(super) fn measure(
         worker.join().map_err(|_| anyhow::anyhow!("the worker panicked"))??;
         let mut latency = Latencies::default();
         for outcome in outcomes {
-            latency.add(outcome.map_err(|_| anyhow::anyhow!("a caller panicked"))??);
+            latency.add(&outcome.map_err(|_| anyhow::anyhow!("a caller panicked"))??);
         }
         let calls = latency.count();
-        ensure!(calls > 0, "no call was answered within {measured:?}");
+        ensure!(calls > 0, "no call was answered within {:?}", times.measured);
         let server_us = before
             .zip(after)
             .map(|(before, after)| (after.cpu_time - before.cpu_time).as_secs_f64() * 1e6 / calls as f64);
         let calls_per_s = calls as f64 / elapsed.as_secs_f64();
-        Ok(CallFigures { callers, calls_per_s, server_us, latency })
+        Ok(CallFigures { calls_per_s, server_us, latency })
     })
 }
 

@@ -1,78 +1,76 @@
-//! `cargo xtask bench`: what a message costs, beside what the machine itself can do.
-//!
-//! The load generator shares the machine with the server, so it is built to be cheap: whole windows in one write, reads
-//! of hundreds of frames, no allocation per message. Its own cost is printed; a broker cannot be shown to be faster
-//! than the generator lets it be.
+//! `cargo xtask bench`: what a message costs, beside other brokers and what the machine itself can do, in one run.
 
+mod aims;
 mod call;
-mod consumer;
-mod disk;
-mod latency;
-mod measure;
-mod publisher;
+mod child;
+mod picture;
+mod rabbitmq;
 mod report;
-mod workload;
+mod row;
+mod run;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
+use bench::{DiskSpeed, Times};
+use testkit::amqp::Endpoint;
 
-pub(crate) use self::disk::DiskSpeed;
-pub(crate) use self::latency::Latencies;
 use self::report::Report;
-use self::workload::Workload;
+use self::row::Row;
 use crate::target::TargetArguments;
 
 #[derive(clap::Args)]
 pub(crate) struct BenchArguments {
-    /// Only these workloads: a, b, c, and call (HTTP callers and an AMQP worker).
-    #[arg(value_parser = ["a", "b", "c", "call"])]
-    workloads: Vec<String>,
-    /// Print JSON, one object for the whole run.
-    #[arg(long)]
-    json: bool,
-    /// How long to measure each workload, after one second to warm up.
+    /// Only these rows, by name; all by default.
+    #[arg(value_parser = Row::parse)]
+    rows: Vec<Row>,
+    /// Measures each row so often: of processor time the least counts, of all else the middle.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=20))]
+    runs: u64,
+    /// How long to measure each row, in seconds, after one second to warm up.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
     /// Run everything for a moment only: shows that the bench works, measures nothing.
-    #[arg(long, conflicts_with = "seconds")]
+    #[arg(long, conflicts_with_all = ["seconds", "runs"])]
     small: bool,
+    /// Measure this broker beside ours (amqp://USER:PASSWORD@HOST:PORT/VHOST). By default a RabbitMQ of its own, if one is installed.
+    #[arg(long, value_name = "URL")]
+    against: Option<Endpoint>,
+    /// Process id of the broker at --against, to see what it uses.
+    #[arg(long, value_name = "PID", requires = "against")]
+    against_pid: Option<u32>,
+    /// No other broker beside ours.
+    #[arg(long, conflicts_with = "against")]
+    alone: bool,
+    /// Print JSON, one object for the whole run.
+    #[arg(long)]
+    json: bool,
+    /// Write the table and the picture into this folder, as `bench.md` and `bench.svg`.
+    #[arg(long, value_name = "DIR")]
+    write: Option<PathBuf>,
     #[command(flatten)]
     target: TargetArguments,
 }
 
 pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
-    let (warm_up, measured) = match arguments.small {
-        true => (Duration::from_millis(100), Duration::from_millis(300)),
-        false => (Duration::from_secs(1), Duration::from_secs(arguments.seconds)),
+    let times = match arguments.small {
+        true => Times { warm_up: Duration::from_millis(100), measured: Duration::from_millis(300) },
+        false => Times { warm_up: Duration::from_secs(1), measured: Duration::from_secs(arguments.seconds) },
     };
-    let disk = {
-        let folder = arguments.target.folder()?;
-        DiskSpeed::measure(folder.path(), arguments.small)?
-    };
+    let disk = DiskSpeed::measure(arguments.target.folder()?.path(), arguments.small)?;
+    let rows = if arguments.rows.is_empty() { Row::ALL.to_vec() } else { arguments.rows.clone() };
     let mut report = Report::new(disk);
-    for workload in Workload::ALL.iter().filter(|workload| is_wanted(&arguments.workloads, workload)) {
-        let target = arguments.target.start(&[])?;
-        let figures = measure::measure(&target, workload, warm_up, measured)?;
-        if figures.received == 0 {
-            bail!("workload {}: no message came out within {measured:?}", workload.letter);
-        }
-        report.add(workload, figures);
-    }
-    if arguments.workloads.is_empty() || arguments.workloads.iter().any(|name| name == "call") {
-        for callers in [1, 32] {
-            let target = arguments.target.start(&[])?;
-            report.add_call(call::measure(&target, callers, warm_up, measured)?);
-        }
+    run::run(arguments, &rows, times, &mut report)?;
+    if let Some(folder) = &arguments.write {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        std::fs::write(folder.join("bench.md"), report.markdown())?;
+        std::fs::write(folder.join("bench.svg"), picture::picture(&report))?;
     }
     if arguments.json {
-        report.print_json()
+        println!("{}", report.json());
     } else {
-        report.print()
+        println!("{}", report.markdown());
     }
     Ok(())
-}
-
-fn is_wanted(letters: &[String], workload: &Workload) -> bool {
-    letters.is_empty() || letters.iter().any(|letter| letter == workload.letter)
 }

@@ -9,7 +9,7 @@ use amqp_wire::{Method, basic, queue};
 use anyhow::{Context, Result, bail};
 use testkit::amqp::{Peer, persistent, short};
 
-use crate::confirmed::Confirmed;
+use bench::Confirmed;
 
 /// A durable queue and what is in it: messages numbered from 0.
 #[derive(Clone, Debug)]

@@ -18,8 +18,8 @@ use anyhow::{Result, bail};
 use testkit::amqp::Peer;
 
 use self::progress::Progress;
-use crate::bench::DiskSpeed;
 use crate::target::{Target, TargetArguments};
+use bench::DiskSpeed;
 
 #[derive(clap::Args)]
 pub(crate) struct DepthArguments {

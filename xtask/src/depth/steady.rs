@@ -11,8 +11,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use super::load::Backlog;
 use super::progress::Progress;
 use super::{DepthArguments, connected};
-use crate::bench::Latencies;
 use crate::target::Target;
+use bench::Latencies;
 
 /// Messages of 1 KB that come and go each second beside the probe.
 const TRAFFIC_PER_S: u64 = 20_000;
@@ -37,7 +37,7 @@ pub(super) fn run(arguments: &DepthArguments) -> Result<()> {
 
     let is_over = AtomicBool::new(false);
     let since = Instant::now();
-    let (mut confirms, mut syncs, passed) = thread::scope(|scope| {
+    let (confirms, syncs, passed) = thread::scope(|scope| {
         let traffic = scope.spawn(|| traffic(&target, TRAFFIC_PER_S * arguments.seconds));
         let probe = scope.spawn(|| probe(&target, &is_over));
         let witness = scope.spawn(|| syncs_meanwhile(&target, &is_over));
@@ -48,10 +48,10 @@ pub(super) fn run(arguments: &DepthArguments) -> Result<()> {
         anyhow::Ok((confirms, syncs, passed??))
     })?;
     progress.tell(&target, "steady", passed, since);
-    println!("lone publishes, until confirmed: {}", told(&mut confirms));
-    println!("4 KB written to another file beside them, and synced: {}", told(&mut syncs));
-    let slowest = |latencies: &mut Latencies| u64::from(latencies.quantile_us(1.0).unwrap_or_default());
-    let (waited_us, bar_us) = (slowest(&mut confirms), slowest(&mut syncs) + WAIT_MAX_US);
+    println!("lone publishes, until confirmed: {}", told(&confirms));
+    println!("4 KB written to another file beside them, and synced: {}", told(&syncs));
+    let slowest = |latencies: &Latencies| latencies.quantile_us(1.0).unwrap_or_default();
+    let (waited_us, bar_us) = (slowest(&confirms), slowest(&syncs) + WAIT_MAX_US);
     println!("the slowest: {waited_us} us (bar: {bar_us} us)");
     if waited_us > bar_us {
         bail!("a publish waited for {waited_us} us; the bar is {bar_us} us");
@@ -59,7 +59,7 @@ pub(super) fn run(arguments: &DepthArguments) -> Result<()> {
     Ok(())
 }
 
-fn told(latencies: &mut Latencies) -> String {
+fn told(latencies: &Latencies) -> String {
     let [p50, p99, p999, slowest] =
         [0.5, 0.99, 0.999, 1.0].map(|share| latencies.quantile_us(share).unwrap_or_default());
     let count = latencies.count();
