@@ -291,7 +291,7 @@ impl Channel {
         match methods::translate(method, self, context.names) {
             Ok(Action::Submit { operation, is_silent }) => self.submit(context, id, is_silent, operation),
             Ok(Action::Nothing) => {}
-            Err(refusal) => self.submit(context, id, false, Operation::Refuse(refusal)),
+            Err(refusal) => self.submit(context, id, false, Operation::Refuse(Box::new(refusal))),
         }
     }
 

@@ -34,7 +34,7 @@ pub(crate) fn operation(
 ) -> Operation {
     let properties = PropertiesView::from_checked(&bytes[parts.properties.clone()]);
     if parts.immediate {
-        return Operation::Refuse(front_end(ReplyCode::NotImplemented, "immediate=true"));
+        return Operation::Refuse(Box::new(front_end(ReplyCode::NotImplemented, "immediate=true")));
     }
     if !needs_check(properties) {
         return Operation::Publish(publish(bytes, parts, None));
@@ -43,7 +43,7 @@ pub(crate) fn operation(
         Ok(replaced) => Operation::Publish(publish(bytes, parts, replaced)),
         Err(refusal) => {
             let exchange = ShortString::try_from(&bytes[parts.exchange]).unwrap_or_default();
-            Operation::RefusePublish { exchange, refusal }
+            Operation::RefusePublish { exchange, refusal: Box::new(refusal) }
         }
     }
 }
@@ -53,7 +53,7 @@ pub(crate) fn too_large(body_bytes: u64, settings: &Settings) -> Operation {
     let limit = settings.message_bytes_max;
     let configured = if limit == Settings::MESSAGE_BYTES_TOP { "" } else { "configured " };
     let text = format!("message size {body_bytes} is larger than {configured}max size {limit}");
-    Operation::Refuse(front_end(ReplyCode::PreconditionFailed, text))
+    Operation::Refuse(Box::new(front_end(ReplyCode::PreconditionFailed, text)))
 }
 
 /// Properties that have to replace those that came; `None` when those that came are fine.

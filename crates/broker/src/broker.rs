@@ -157,7 +157,7 @@ impl Broker {
             Command::Disconnect { connection, lost } => self.disconnect(now, connection, lost, out),
             Command::Tick => self.tick(now, out),
             Command::Standalone { lane, request, operation } => {
-                self.handle_standalone(Request { now, session: lane, tag: request }, operation, out);
+                self.handle_standalone(Request { now, session: lane, tag: request }, *operation, out);
             }
             Command::Sent { connection, bytes } => self.sent(connection, bytes),
             Command::PublishAgain { session, publish } => self.publish_again(now, session, publish, out),
@@ -235,10 +235,10 @@ impl Broker {
             Operation::SelectTransaction => self.select_transaction(request),
             Operation::Commit => self.commit(request, out),
             Operation::Rollback => self.rollback(request),
-            Operation::Refuse(refusal) => Err(refusal),
+            Operation::Refuse(refusal) => Err(*refusal),
             Operation::RefusePublish { exchange, refusal } => {
                 self.check_exchange(&exchange)?;
-                Err(refusal)
+                Err(*refusal)
             }
             Operation::Echo => Ok(Some(Answer::Echoed)),
             Operation::OpenSession | Operation::CloseSession => unreachable!("handled before"),

@@ -55,8 +55,8 @@ pub enum Command {
         lane: SessionId,
         /// What the front end wants back with the answer.
         request: RequestTag,
-        /// What is asked.
-        operation: Standalone,
+        /// What is asked. Boxed: a command is moved several times on its way, and publishes and settlements on sessions are smaller.
+        operation: Box<Standalone>,
     },
 }
 
@@ -71,13 +71,13 @@ pub enum Operation {
     CloseSession,
     /// The front end refuses something on its own account. Passed through the core so that the refusal
     /// keeps its place among the session's effects, and the session ends here as by any other refusal.
-    Refuse(Refusal),
+    Refuse(Box<Refusal>),
     /// The same for a publish: what is wrong with its exchange is told before what the front end has found.
     RefusePublish {
         /// The exchange that it names.
         exchange: ShortString,
         /// What the front end has found.
-        refusal: Refusal,
+        refusal: Box<Refusal>,
     },
     /// Nothing but an answer in its place among the session's others. Answer `Echoed`.
     Echo,

@@ -27,15 +27,11 @@ impl Parked {
         }
     }
 
-    /// Puts a command behind others of its session that wait. Gives it back if there are none.
-    fn behind(&mut self, command: Command) -> Option<Command> {
-        let Command::Session { session, .. } = &command else { return Some(command) };
-        match self.sessions.get_mut(session) {
-            None => Some(command),
-            Some(waiting) => {
-                waiting.push_back(command);
-                None
-            }
+    /// The commands of the same session that wait, if there are some: it comes behind them.
+    fn before(&mut self, command: &Command) -> Option<&mut VecDeque<Command>> {
+        match command {
+            Command::Session { session, .. } if !self.sessions.is_empty() => self.sessions.get_mut(session),
+            _ => None,
         }
     }
 
@@ -76,8 +72,9 @@ fn published_bytes(command: &Command) -> usize {
 impl Engine {
     /// Hands a command to the core, unless it has to wait, or comes behind one that waits.
     pub(crate) fn handle_or_park(&mut self, now: Timestamp, command: Command) {
-        if let Some(command) = self.parked.behind(command) {
-            self.handle(now, command);
+        match self.parked.before(&command) {
+            Some(waiting) => waiting.push_back(command),
+            None => self.handle(now, command),
         }
     }
 

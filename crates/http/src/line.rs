@@ -196,7 +196,7 @@ impl Line {
     fn submit(&self, tag: RequestTag, operation: Standalone) -> bool {
         // Each request has a lane of its own, as far as there are numbers: none waits for another's answer.
         let lane = SessionId { connection: self.id, channel: tag.0 as u16 };
-        let command = Command::Standalone { lane, request: tag, operation };
+        let command = Command::Standalone { lane, request: tag, operation: Box::new(operation) };
         self.host.submit(self.id, &mut vec![command]).held_thread
     }
 }

@@ -42,6 +42,7 @@ pub enum FrameKind {
 
 impl FrameKind {
     /// The kind with this number, if there is one.
+    #[inline]
     pub fn from_number(number: u8) -> Option<Self> {
         match number {
             1 => Some(Self::Method),
@@ -82,27 +83,51 @@ impl Frame {
 ///
 /// # Panics
 /// When `offset` is greater than `input.len()`.
+#[inline]
 pub fn next_frame(input: &[u8], offset: usize, frame_max: u32) -> Result<Option<Frame>, FrameError> {
+    match good_frame(input, offset, frame_max) {
+        Some(frame) => Ok(Some(frame)),
+        None => no_good_frame(input, offset, frame_max),
+    }
+}
+
+/// The frame, if it is whole and nothing is wrong with it. Apart, so that what is done for each frame moves no error around.
+#[inline]
+fn good_frame(input: &[u8], offset: usize, frame_max: u32) -> Option<Frame> {
+    let (header, rest) = input[offset..].split_first_chunk::<HEADER_BYTES>()?;
+    let [number, channel_high, channel_low, size @ ..] = *header;
+    let payload_bytes = u32::from_be_bytes(size);
+    let is_good =
+        rest.get(payload_bytes as usize) == Some(&FRAME_END) && is_size_allowed(payload_bytes, frame_max);
+    let kind = FrameKind::from_number(number).filter(|_| is_good)?;
+    let channel = u16::from_be_bytes([channel_high, channel_low]);
+    let start = offset + HEADER_BYTES;
+    Some(Frame { kind, channel, payload: start..start + payload_bytes as usize })
+}
+
+/// Why there is no good frame: it is not whole, or something is wrong with it.
+#[cold]
+fn no_good_frame(input: &[u8], offset: usize, frame_max: u32) -> Result<Option<Frame>, FrameError> {
     let Some((header, rest)) = input[offset..].split_first_chunk::<HEADER_BYTES>() else {
         return Ok(None);
     };
-    let [number, channel_high, channel_low, size @ ..] = *header;
+    let [kind, channel_high, channel_low, size @ ..] = *header;
     let channel = u16::from_be_bytes([channel_high, channel_low]);
     let payload_bytes = u32::from_be_bytes(size);
-    check_size(number, channel, payload_bytes, frame_max)?;
-    let Some(kind) = FrameKind::from_number(number) else {
-        return Err(FrameError::UnknownKind { kind: number, channel });
-    };
-    let Some(&end) = rest.get(payload_bytes as usize) else {
-        return Ok(None);
-    };
-    let start = offset + HEADER_BYTES;
-    let payload = start..start + payload_bytes as usize;
-    if end != FRAME_END {
-        let snippet = PayloadSnippet::of(&input[payload]);
-        return Err(FrameError::BadEndMarker { kind: number, channel, byte: end, snippet });
+    if !is_size_allowed(payload_bytes, frame_max) {
+        let limit_bytes = payload_limit(frame_max);
+        return Err(FrameError::TooLarge { kind, channel, payload_bytes, limit_bytes });
     }
-    Ok(Some(Frame { kind, channel, payload }))
+    if FrameKind::from_number(kind).is_none() {
+        return Err(FrameError::UnknownKind { kind, channel });
+    }
+    match rest.get(payload_bytes as usize) {
+        None => Ok(None),
+        Some(&byte) => {
+            let snippet = PayloadSnippet::of(&rest[..payload_bytes as usize]);
+            Err(FrameError::BadEndMarker { kind, channel, byte, snippet })
+        }
+    }
 }
 
 /// How long the frame at the start of `input` says it is, overhead included; `None` below seven bytes.
@@ -133,12 +158,14 @@ pub(crate) fn push_header(out: &mut Vec<u8>, kind: FrameKind, channel: u16, payl
     out.extend_from_slice(&[kind as u8, channel_high, channel_low, a, b, c, d]);
 }
 
-fn check_size(kind: u8, channel: u16, payload_bytes: u32, frame_max: u32) -> Result<(), FrameError> {
-    let limit = frame_max.saturating_sub(FRAME_OVERHEAD_BYTES as u32);
-    if frame_max != 0 && payload_bytes > limit.saturating_add(OVERSIZE_TOLERANCE_BYTES) {
-        return Err(FrameError::TooLarge { kind, channel, payload_bytes, limit_bytes: limit });
-    }
-    Ok(())
+/// What the agreed frame size leaves for a payload, in bytes.
+fn payload_limit(frame_max: u32) -> u32 {
+    frame_max.saturating_sub(FRAME_OVERHEAD_BYTES as u32)
+}
+
+#[inline]
+fn is_size_allowed(payload_bytes: u32, frame_max: u32) -> bool {
+    frame_max == 0 || payload_bytes <= payload_limit(frame_max).saturating_add(OVERSIZE_TOLERANCE_BYTES)
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ impl<'a> FrameScanner<'a> {
     ///
     /// # Errors
     /// As [`next_frame`]. Asking again gives the same error.
+    #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
         let frame = next_frame(self.input, self.consumed_bytes, self.frame_max)?;
         if let Some(frame) = &frame {
@@ -32,6 +33,7 @@ impl<'a> FrameScanner<'a> {
     }
 
     /// The payload of a frame that this scanner found.
+    #[inline]
     pub fn payload(&self, frame: &Frame) -> &'a [u8] {
         &self.input[frame.payload.clone()]
     }

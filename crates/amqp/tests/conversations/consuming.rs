@@ -198,7 +198,7 @@ fn a_question_without_a_consumer_for_its_answer_is_refused() {
     talk.asked(1);
     let (tag, operation) = publish_with_reply_to(&mut talk, "amq.rabbitmq.reply-to");
     let Operation::RefusePublish { refusal, .. } = operation else { panic!("no refusal: {operation:?}") };
-    talk.refuse(1, tag, refusal);
+    talk.refuse(1, tag, *refusal);
     let text = "PRECONDITION_FAILED - fast reply consumer does not exist";
     talk.expect_channel_close(1, ReplyCode::PreconditionFailed, text, (60, 40));
 }

@@ -115,7 +115,7 @@ impl Play {
             Operation::Echo => Answer::Echoed,
             Operation::CloseSession => Answer::SessionClosed,
             Operation::Refuse(refusal) | Operation::RefusePublish { refusal, .. } => {
-                return Some(Effect::Refused { request, refusal: Box::new(refusal) });
+                return Some(Effect::Refused { request, refusal });
             }
             Operation::DeclareQueue(declare) => {
                 Answer::QueueDeclared { name: declare.name, messages: 0, consumers: 0 }

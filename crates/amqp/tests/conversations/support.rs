@@ -217,7 +217,7 @@ impl Conversation {
         let (Operation::Refuse(refusal) | Operation::RefusePublish { refusal, .. }) = operation else {
             panic!("no refusal: {operation:?}")
         };
-        self.refuse(channel, tag, refusal);
+        self.refuse(channel, tag, *refusal);
     }
 }
 

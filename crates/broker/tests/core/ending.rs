@@ -27,7 +27,7 @@ fn a_front_ends_own_refusal_keeps_its_place() {
     let mut world = World::new();
     world.on(1).declare("q").publish("q", "m").confirm().publish("q", "n").deaf();
     let own = broker::Refusal::FrontEnd { code: 540, text: "no".to_owned() };
-    world.on(1).publish("q", "o").operate(Operation::Refuse(own)).publish("q", "p");
+    world.on(1).publish("q", "o").operate(Operation::Refuse(Box::new(own))).publish("q", "p");
     world.on(1).hears(&["confirmed 2", "refused: FrontEnd { code: 540, text: \"no\" }"]);
     let position = world.entries.last().unwrap().0;
     assert_eq!(world.effects.last().unwrap().after, position);

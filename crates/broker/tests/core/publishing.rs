@@ -58,7 +58,7 @@ fn a_refused_publish_uses_up_no_number() {
 fn a_publish_that_the_front_end_refuses_names_its_exchange_first() {
     let refuse = |exchange: &str| broker::Operation::RefusePublish {
         exchange: crate::world::name(exchange),
-        refusal: broker::Refusal::NotTransactional,
+        refusal: Box::new(broker::Refusal::NotTransactional),
     };
     let mut world = World::new();
     world.on(1).operate(refuse("none")).hears(&["refused: no exchange 'none'"]);

@@ -162,7 +162,7 @@ impl World {
             self.send(Command::Connect { connection: lane.connection, user: name("guest") });
             self.open.push(lane);
         }
-        self.send(Command::Standalone { lane, request: RequestTag(request), operation });
+        self.send(Command::Standalone { lane, request: RequestTag(request), operation: Box::new(operation) });
     }
 
     /// What a request has heard since.

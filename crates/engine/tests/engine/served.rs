@@ -80,7 +80,7 @@ impl Served {
     /// Asks without a session, and waits for the answer.
     pub(crate) fn request(&mut self, operation: Standalone) -> Effect<Envelope> {
         let lane = SessionId { connection: ConnectionId(LANE), channel: 1 };
-        self.send(Command::Standalone { lane, request: RequestTag(1), operation });
+        self.send(Command::Standalone { lane, request: RequestTag(1), operation: Box::new(operation) });
         self.answer()
     }
 

@@ -38,9 +38,8 @@ struct Promise {
 
 impl AcceptedOnce {
     pub(super) fn told(&mut self, line: LineId, command: &Command, clock: Timestamp) {
-        let Command::Standalone { request, operation: Standalone::Enqueue(enqueue), .. } = command else {
-            return;
-        };
+        let Command::Standalone { request, operation, .. } = command else { return };
+        let Standalone::Enqueue(enqueue) = &**operation else { return };
         // Keys go with their queue.
         let key = enqueue.key.clone().filter(|_| enqueue.queue.as_bytes() != BRIEF.as_bytes());
         let Some(key) = key else { return };

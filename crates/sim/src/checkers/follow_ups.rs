@@ -39,7 +39,11 @@ struct Transaction {
 impl FollowUps {
     pub(super) fn told(&mut self, line: LineId, command: &Command, messages: &Messages) {
         match command {
-            Command::Standalone { operation: Standalone::Complete(complete), .. } => self.complete(complete),
+            Command::Standalone { operation, .. } => {
+                if let Standalone::Complete(complete) = &**operation {
+                    self.complete(complete);
+                }
+            }
             Command::Session { session, operation, .. } => {
                 self.operation((line, session.channel), operation, messages);
             }

@@ -20,7 +20,7 @@ pub(super) struct Settlements {
 impl Settlements {
     pub(super) fn told(&mut self, line: LineId, command: &Command) {
         let Command::Standalone { request, operation, .. } = command else { return };
-        let (lease, kind) = match operation {
+        let (lease, kind) = match &**operation {
             Standalone::Complete(complete) => (complete.lease, Some(SettlementKind::Complete)),
             Standalone::Fail(fail) => (fail.lease, Some(SettlementKind::Fail)),
             Standalone::Release { lease, .. } => (*lease, Some(SettlementKind::Release)),

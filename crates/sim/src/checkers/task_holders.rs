@@ -57,7 +57,7 @@ impl TaskHolders {
                 self.suspicions.retain(|_, suspicion| suspicion.first.0 != line);
                 self.release(|holder| holder.session.0 == line && holder.until.is_none());
             }
-            Command::Standalone { request, operation, .. } => match operation {
+            Command::Standalone { request, operation, .. } => match &**operation {
                 Standalone::Complete(complete) => self.release(|holder| holder.lease == complete.lease),
                 Standalone::Fail(fail) => self.release(|holder| holder.lease == fail.lease),
                 Standalone::Release { lease, .. } => self.release(|holder| holder.lease == *lease),

@@ -25,7 +25,7 @@ pub(super) struct TaskLives {
 impl TaskLives {
     pub(super) fn told(&mut self, line: LineId, command: &Command) {
         let Command::Standalone { request, operation, .. } = command else { return };
-        let wants_result = match operation {
+        let wants_result = match &**operation {
             Standalone::Watch { with_result, .. } => *with_result,
             Standalone::Enqueue(enqueue) => enqueue.watch,
             _ => false,

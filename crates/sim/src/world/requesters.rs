@@ -56,7 +56,8 @@ impl World {
             }
             // Each request has a lane of its own, as over HTTP.
             let lane = SessionId { connection, channel: tag as u16 };
-            let command = Command::Standalone { lane, request: RequestTag(tag), operation };
+            let command =
+                Command::Standalone { lane, request: RequestTag(tag), operation: Box::new(operation) };
             checkers.told(line, &command, messages);
             node.engine.submit(now, &mut vec![command]);
             if let Some(helper) = node.engine.take_helper() {
