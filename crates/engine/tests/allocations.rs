@@ -110,7 +110,8 @@ impl Bench {
             if let Some(job) = self.engine.take_checkpoint_job() {
                 self.engine.checkpoint_done(job.run());
             }
-            if !stepped && self.engine.next_deadline().is_none() {
+            // Not until it rests: who is busy has no time to.
+            if !stepped && self.engine.is_drained() {
                 return allocations;
             }
         }

@@ -93,23 +93,23 @@ impl crate::broker::Settings {
         consumers: &'b mut Consumers,
         connections: &'b mut Connections,
     ) -> Option<(ConsumerId, &'b mut Consumer, &'b mut Connection)> {
-        let id = loop {
+        loop {
             let &id = queue.turns.front()?;
-            let Some(consumer) = consumers.get_mut(&id) else {
+            // By their places, so that neither is looked up twice.
+            let Some(at) = consumers.get_index_of(&id) else {
                 queue.turns.pop_front();
                 continue;
             };
-            let connection = connections.get_mut(&consumer.session.connection)?;
+            let consumer = &mut consumers[at];
+            let connection_at = connections.get_index_of(&consumer.session.connection)?;
+            let connection = &mut connections[connection_at];
             consumer.waiting = self.what_to_wait_for(consumer, connection);
             if consumer.waiting == Waiting::Messages {
-                break id;
+                return Some((id, &mut consumers[at], &mut connections[connection_at]));
             }
             queue.turns.pop_front();
             stall(id, consumer, connection);
-        };
-        let consumer = consumers.get_mut(&id)?;
-        let connection = connections.get_mut(&consumer.session.connection)?;
-        Some((id, consumer, connection))
+        }
     }
 
     fn what_to_wait_for(&self, consumer: &Consumer, connection: &Connection) -> Waiting {
