@@ -50,7 +50,7 @@ fn get_until_stopped(run: &Run, peer: &mut Peer, filler: &mut Peer, name: &str) 
         fill(filler, name, &mut confirmed, published)?;
         for _ in 0..REFILL {
             let asked = Instant::now();
-            peer.send(CHANNEL, basic::Get { queue: short(name), no_ack: true, ..Default::default() })?;
+            peer.send(CHANNEL, basic::Get { queue: short(name), no_ack: true })?;
             let incoming = peer.receive()?;
             let Method::Basic(basic::Method::GetOk(_)) = incoming.method else {
                 bail!("expected a message, got {:?}", incoming.method);

@@ -23,14 +23,13 @@ pub struct IdleFigures {
 
 /// Threads that open connections.
 const THREADS: usize = 4;
-/// Before it is looked what they take: what the opening alone took is given back.
-const QUIET: Duration = Duration::from_secs(5);
 
-/// Opens so many connections with a channel each, and lets them rest.
+/// Opens so many connections with a channel each, and lets them rest for so long before it is looked what they take: what the opening alone
+/// took is given back meanwhile.
 ///
 /// # Errors
 /// When the broker refuses one.
-pub fn idle(subject: &Subject, connections: usize) -> Result<IdleFigures> {
+pub fn idle(subject: &Subject, connections: usize, quiet: Duration) -> Result<IdleFigures> {
     allow_files(connections as u64 + 1000)?;
     let memory = || subject.usage().map(|usage| usage.anonymous_bytes);
     let (before, started) = (memory(), Instant::now());
@@ -45,7 +44,7 @@ pub fn idle(subject: &Subject, connections: usize) -> Result<IdleFigures> {
         anyhow::Ok(opened)
     })?;
     let elapsed = started.elapsed();
-    thread::sleep(QUIET);
+    thread::sleep(quiet);
     let taken = memory().zip(before).map(|(then, before)| then.saturating_sub(before));
     Ok(IdleFigures {
         connections: opened.len(),

@@ -3,7 +3,9 @@
 use super::report::Report;
 use super::run::{NULL, OURS};
 
-const WIDTH: usize = 760;
+const WIDTH: usize = 960;
+/// Behind the longest bar, for what it says.
+const RIGHT: usize = 260;
 const LEFT: usize = 90;
 const BAR_HEIGHT: usize = 16;
 const GAP: usize = 14;
@@ -20,7 +22,7 @@ pub(super) fn picture(report: &Report) -> String {
         .collect();
     let values = || rows.iter().flat_map(|(_, bars)| bars).map(|(_, us)| us.log10());
     let (low, high) = (values().fold(0.0, f64::min).floor(), values().fold(1.0, f64::max).ceil());
-    let at = |log: f64| LEFT as f64 + (log - low) / (high - low) * (WIDTH - LEFT - 60) as f64;
+    let at = |log: f64| LEFT as f64 + (log - low) / (high - low) * (WIDTH - LEFT - RIGHT) as f64;
     let (mut y, mut shapes) = (HEAD, String::new());
     for (name, bars) in &rows {
         shapes += &format!("<text x=\"8\" y=\"{}\">{name}</text>\n", y + 12);
