@@ -3,10 +3,12 @@
 //! It answers how fast anything can be that does real handshakes, reads and writes real frames, and syncs before it
 //! confirms. It has one queue whatever the names say, no limits, no recovery, and forgets a delivery once it is sent.
 //!
+//! ```text
 //!     socket ──► Connection ── messages ──► Broker ── deliveries, confirms ──► Outbox ──► socket
 //!                                             │ ▲
 //!                                     a batch ▼ │ synced
 //!                                          committer ──► Journal
+//! ```
 //!
 //! Everything runs on one thread but the syncs. Bytes of publishes go from the read buffer to the disk as they are,
 //! and are copied once, into the output of the consumer.

@@ -17,8 +17,10 @@ use super::child::Running;
 pub(super) struct RabbitMq {
     pub(super) subject: Subject,
     pub(super) version: String,
+    /// Where Erlang's name server listens, which RabbitMQ starts and leaves.
+    epmd_port: String,
     running: Running,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// Where Debian's package has the program itself; what is in the path refuses other users.
@@ -35,12 +37,13 @@ impl RabbitMq {
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("rabbitmq.conf"), format!("listeners.tcp.default = 127.0.0.1:{port}\n"))?;
         std::fs::write(path("enabled_plugins"), "[].\n")?;
+        let epmd_port = free_port()?.to_string();
         let log = std::fs::File::create(path("output"))?;
         let mut command = Command::new(PROGRAM);
         command
             .env("RABBITMQ_NODENAME", format!("bench{port}@localhost"))
             .env("RABBITMQ_DIST_PORT", free_port()?.to_string())
-            .env("ERL_EPMD_PORT", free_port()?.to_string())
+            .env("ERL_EPMD_PORT", &epmd_port)
             .env("HOME", folder.path())
             .env("RABBITMQ_CONFIG_FILE", path("rabbitmq.conf"))
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", path("enabled_plugins"))
@@ -50,27 +53,35 @@ impl RabbitMq {
             .stdout(log.try_clone()?)
             .stderr(log);
         let running = Running::start(&mut command)?;
-        let endpoint = Endpoint::guest(format!("127.0.0.1:{port}"));
+        let subject = Subject { endpoint: Endpoint::guest(format!("127.0.0.1:{port}")), pid: None };
+        // From now on all of it ends with its owner, whatever fails.
+        let mut rabbitmq = Self { subject, version: version()?, epmd_port, running, folder };
         let started = Instant::now();
-        while Peer::open(&endpoint).is_err() {
+        while Peer::open(&rabbitmq.subject.endpoint).is_err() {
             if started.elapsed() > START_MAX {
-                let output = std::fs::read_to_string(path("output")).unwrap_or_default();
+                let output = rabbitmq.folder.path().join("output");
+                let output = std::fs::read_to_string(output).unwrap_or_default();
                 bail!("RabbitMQ does not answer after {START_MAX:?}:\n{output}");
             }
             thread::sleep(Duration::from_millis(200));
         }
-        let subject = Subject { endpoint, pid: Some(erlang_below(running.pid())?) };
-        Ok(Self { subject, version: version()?, running, _folder: folder })
+        rabbitmq.subject.pid = Some(erlang_below(rabbitmq.running.pid())?);
+        Ok(rabbitmq)
     }
 }
 
 impl Drop for RabbitMq {
     fn drop(&mut self) {
         // The program is a script: what it has started goes first.
-        if let Some(pid) = self.subject.pid {
+        if let Ok(pid) = erlang_below(self.running.pid()) {
             let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
         }
-        let _ = &self.running;
+        let silent = || Stdio::null();
+        let _ = Command::new("epmd")
+            .args(["-port", &self.epmd_port, "-kill"])
+            .stdout(silent())
+            .stderr(silent())
+            .status();
     }
 }
 
