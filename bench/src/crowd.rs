@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use amqp_wire::hot::{self, Content, HotMethod, Publication};
 use amqp_wire::{FrameKind, FrameScanner, basic, confirm, queue};
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use rustix::event::{Timespec, epoll};
 use testkit::amqp::{Endpoint, Peer, persistent, short};
 
@@ -111,7 +111,7 @@ fn write_all(run: &Run, members: &[Member], rate_per_s: u64) -> Result<()> {
     while !run.is_stopping() {
         tick += 1;
         let at = began + tick * TICK.as_nanos() as u64;
-        thread::sleep(Duration::from_nanos(at.saturating_sub(run.stamp())));
+        run.sleep_until(at);
         let due = tick * rate_per_s / 1000;
         while published < due {
             members[published as usize % members.len()].publish(at, &mut out)?;
@@ -177,9 +177,7 @@ impl Heard {
                     }
                 },
                 FrameKind::Body if run.is_measuring() => {
-                    let stamp = payload.first_chunk().context("a body without a stamp")?;
-                    let took = run.stamp().saturating_sub(u64::from_be_bytes(*stamp));
-                    end_to_end.note(Duration::from_nanos(took));
+                    end_to_end.note(run.age(payload)?);
                 }
                 _ => {}
             }

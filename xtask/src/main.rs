@@ -5,6 +5,7 @@ mod bench;
 mod crash;
 mod deny;
 mod depth;
+mod disk;
 mod interop;
 mod shell;
 mod sim;

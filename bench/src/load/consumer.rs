@@ -3,13 +3,11 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use amqp_wire::{Frame, FrameKind, FrameScanner, Method, hot};
 use anyhow::{Context, Result, bail};
 
 use super::Run;
-use super::publisher::stamp_of;
 use crate::workload::Safety;
 use crate::{Latencies, Workload};
 
@@ -105,8 +103,7 @@ impl Consumer<'_> {
 
     fn on_body(&mut self, payload: &[u8]) -> Result<()> {
         if self.received.is_multiple_of(self.timed_every) && self.run.is_measuring() {
-            let nanoseconds = self.run.stamp().saturating_sub(stamp_of(payload)?);
-            self.latencies.note(Duration::from_nanos(nanoseconds));
+            self.latencies.note(self.run.age(payload)?);
         }
         Ok(())
     }

@@ -36,6 +36,17 @@ impl Run {
         self.started.elapsed().as_nanos() as u64
     }
 
+    /// Waits until this moment, as stamps tell it.
+    pub(crate) fn sleep_until(&self, at: u64) {
+        thread::sleep(Duration::from_nanos(at.saturating_sub(self.stamp())));
+    }
+
+    /// How long ago the message of this body should have been sent.
+    pub(crate) fn age(&self, body: &[u8]) -> Result<Duration> {
+        let stamp = body.first_chunk().context("a body without a stamp")?;
+        Ok(Duration::from_nanos(self.stamp().saturating_sub(u64::from_be_bytes(*stamp))))
+    }
+
     /// Whether what happens now counts.
     pub(crate) fn is_measuring(&self) -> bool {
         self.measuring.load(Ordering::Relaxed)
@@ -128,12 +139,4 @@ fn joined(threads: Joining<'_>) -> Result<Latencies> {
         latencies.add(&thread.join().map_err(|_| anyhow!("a thread of the load has panicked"))??);
     }
     Ok(latencies)
-}
-
-/// Waits until `at`, nanoseconds since the run began.
-fn sleep_until(run: &Run, at: u64) {
-    let now = run.stamp();
-    if at > now {
-        thread::sleep(Duration::from_nanos(at - now));
-    }
 }

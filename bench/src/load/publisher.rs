@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use amqp_wire::hot::{self, Content, HotMethod, Publication};
 use amqp_wire::{FrameKind, FrameScanner, Method, tx};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use testkit::amqp::{persistent, transient};
 
+use super::Run;
 use super::topology::{CHANNEL, PublishTarget};
-use super::{Run, sleep_until};
 use crate::workload::{Safety, UNCONFIRMED_MAX};
 use crate::{Confirmed, Latencies, Workload};
 
@@ -188,7 +188,7 @@ impl<'a> Publisher<'a> {
             tick += 1;
             let at = began + tick * TICK_NS;
             self.read_confirms_until(at)?;
-            sleep_until(self.run, at);
+            self.run.sleep_until(at);
             let due = tick * rate_per_s / (1_000_000_000 / TICK_NS);
             while self.published < due {
                 self.write(due - self.published, at)?;
@@ -278,9 +278,4 @@ impl<'a> Publisher<'a> {
             self.waiting.pop_front();
         }
     }
-}
-
-/// The stamp at the front of a body.
-pub(super) fn stamp_of(body: &[u8]) -> Result<u64> {
-    body.first_chunk().map(|stamp| u64::from_be_bytes(*stamp)).context("a body without a stamp")
 }

@@ -12,8 +12,9 @@ use super::child::Running;
 use super::rabbitmq::RabbitMq;
 use super::report::{Cell, Report};
 use super::row::{CROWD_PER_S, IDLE_CONNECTIONS, Row};
+use crate::disk;
 use crate::shell::{cargo, step};
-use crate::target::{Target, target_dir};
+use crate::target::target_dir;
 
 /// What is measured for less is not meant to tell anything.
 const FULL: Duration = Duration::from_secs(1);
@@ -83,9 +84,10 @@ fn ours(arguments: &BenchArguments, row: Row, times: Times) -> Result<Cell> {
         Row::Call(callers) => Ok(Cell::of_calls(call::measure(&target, callers, times)?)),
         Row::Crowd { connections, .. } => {
             let load = Crowd { connections, vhosts, rate_per_s: CROWD_PER_S };
-            let flushes = flushes(&target);
+            let syncs = || target.data_dir().and_then(disk::syncs);
+            let before = syncs();
             let cell = Cell::of(crowd(&target.subject(), &load, times)?);
-            let taken = flushes.zip(self::flushes(&target)).map(|(before, after)| after - before);
+            let taken = before.zip(syncs()).map(|(before, after)| after - before);
             let seconds = (times.warm_up + times.measured).as_secs_f64();
             Ok(cell.with("syncs of the disk a second", taken.map(|count| count as f64 / seconds)))
         }
@@ -111,19 +113,6 @@ fn amqp(subject: &Subject, row: Row, times: Times) -> Result<Cell> {
         bail!("{}: no message came out within {:?}", row.name(), times.measured);
     }
     Ok(Cell::of(figures))
-}
-
-/// How often the disk under the data of a server of ours was asked to sync, by anybody: field 16 of its line (kernel 5.5 and later).
-fn flushes(target: &Target) -> Option<u64> {
-    use std::os::unix::fs::MetadataExt;
-    let device = std::fs::metadata(target.data_dir()?).ok()?.dev();
-    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
-    let disks = std::fs::read_to_string("/proc/diskstats").ok()?;
-    disks.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let is_it = fields.first()?.parse() == Ok(major) && fields.get(1)?.parse() == Ok(minor);
-        is_it.then(|| fields.get(18)?.parse().ok())?
-    })
 }
 
 /// What the machine is, for the head of the table.

@@ -2,7 +2,6 @@
 //! one after the other.
 
 mod deep_operations;
-mod disk;
 mod load;
 mod one_queue;
 mod one_unacked;

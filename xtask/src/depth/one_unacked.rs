@@ -7,10 +7,10 @@ use amqp_wire::basic;
 use anyhow::{Result, anyhow};
 use testkit::amqp::short;
 
-use super::disk::folder_bytes;
 use super::load::Backlog;
 use super::progress::{Progress, crossed};
 use super::{DepthArguments, connected};
+use crate::disk::folder_bytes;
 use crate::target::Target;
 
 const HOLDING: u16 = 3;

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Instant;
 
-use super::disk;
+use crate::disk;
 use crate::table::Table;
 use crate::target::Target;
 

@@ -10,8 +10,8 @@ use testkit::amqp::Peer;
 use testkit::server::ForebayServer;
 
 use super::DepthArguments;
-use super::disk::folder_bytes;
 use super::load::Backlog;
+use crate::disk::folder_bytes;
 use crate::target::Target;
 
 /// Messages in each virtual host. All but the last are acked.
